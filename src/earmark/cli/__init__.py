@@ -1,0 +1,11 @@
+"""The command line: one file a verb."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import typer
+
+VERBS: tuple[Callable[[typer.Typer], None], ...] = ()

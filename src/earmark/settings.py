@@ -1,0 +1,70 @@
+"""The only reader of the environment. A value that makes no sense stops the command; nothing falls back silently."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from earmark.errors import InputError
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Attributes:
+
+    cache_dir: where prepared audio is kept (EARMARK_CACHE_DIR, else XDG_CACHE_HOME/earmark, else ~/.cache/earmark).
+    workers: processes that decode (EARMARK_WORKERS, else the cores this process may use).
+    decode_timeout_s: how long one file may take before it is quarantined as timed out (EARMARK_DECODE_TIMEOUT).
+    """
+
+    cache_dir: Path
+    workers: int
+    decode_timeout_s: float
+
+
+def usable_cores() -> int:
+    """Cores that this process may run on, which in a container is fewer than the machine has."""
+    if hasattr(os, "sched_getaffinity"):
+        return max(1, len(os.sched_getaffinity(0)))
+    return os.cpu_count() or 1
+
+
+def _positive(env: Mapping[str, str], name: str, default: float, *, whole: bool) -> float:
+    text = env.get(name)
+    if text is None:
+        return default
+    try:
+        value = float(int(text)) if whole else float(text)
+    except ValueError:
+        value = -1.0
+    if not value > 0:
+        kind = "a whole number" if whole else "a number"
+        raise InputError(f"{name}={text!r}: expected {kind} above 0; change it or unset it.")
+    return value
+
+
+def load_settings(env: Mapping[str, str] | None = None) -> Settings:
+    """Settings from `env` (default: the process's environment)."""
+    env = os.environ if env is None else env
+    if "EARMARK_CACHE_DIR" in env:
+        cache_dir = Path(env["EARMARK_CACHE_DIR"]).expanduser()
+    else:
+        base = env.get("XDG_CACHE_HOME")
+        cache_dir = (Path(base) if base else Path(env.get("HOME", "~")).expanduser() / ".cache") / "earmark"
+    return Settings(
+        cache_dir=cache_dir,
+        workers=int(_positive(env, "EARMARK_WORKERS", usable_cores(), whole=True)),
+        decode_timeout_s=_positive(env, "EARMARK_DECODE_TIMEOUT", 60.0, whole=False),
+    )
+
+
+def limit_native_threads(threads: int | None = None) -> None:
+    """Keep OpenMP pools from spinning against each other; call before torch or onnxruntime is imported.
+
+    A spinning OpenMP worker (the default wait policy) slows a busy machine 10-30 times, so waiting is passive unless
+    the user has said otherwise.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    os.environ.setdefault("OMP_NUM_THREADS", str(threads or usable_cores()))
