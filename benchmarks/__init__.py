@@ -1,1 +1,1 @@
-"""Benchmarks: each a ratio in one run against a baseline. Run one from the repository root: python -m benchmarks.NAME."""
+"""Benchmarks: each a ratio in one run against a baseline. From the repository root: python -m benchmarks.NAME."""
