@@ -1,0 +1,157 @@
+"""Is this sound of a kind the model has never learnt? Scores from embeddings and logits; higher = more unknown.
+
+Components, each known from the literature:
+  mahalanobis  squared distance of the embedding to the nearest class mean under one shared covariance
+               (Lee et al., A simple unified framework for detecting out-of-distribution samples, NeurIPS 2018)
+  energy       minus the free energy of the logits: -logsumexp(z) for exclusive vocabularies, -sum softplus(z) for
+               multilabel ones (Liu et al., Energy-based OOD detection, NeurIPS 2020; Wang et al., NeurIPS 2021)
+  max_logit    minus the largest logit (Hendrycks et al., Scaling OOD detection for real-world settings, ICML 2022)
+
+A clip's score is the mean of the chosen components, each as a z-score against the validation clips (median, and the
+spread from median to 84 % quantile), so that no component's unit decides. Only numpy is needed to score.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from earmark.errors import InputError
+from earmark.metrics.classification import Bools, Floats
+from earmark.metrics.ranking import roc_auc
+from earmark.types import VocabularyKind
+
+COMPONENTS = ("mahalanobis", "energy", "max_logit")
+DEFAULT = ("mahalanobis", "energy")
+REFUSED_PART = 0.05  # of the validation clips, which are all of known kinds
+QUANTILES = np.linspace(0, 1, 101)
+
+Arrays = dict[str, npt.NDArray[np.float32]]
+
+
+def fit(
+    train_embeddings: Floats,
+    train_truth: Bools,
+    val_logits: Floats,
+    val_embeddings: Floats,
+    kind: VocabularyKind,
+    *,
+    components: Sequence[str] = DEFAULT,
+    refused_part: float = REFUSED_PART,
+) -> Arrays:
+    """What a bundle must hold to refuse unknown sounds, learnt without any unknown sound.
+
+    Args:
+        train_embeddings: (n, d) of training clips; n may be smaller than d.
+        train_truth: (n, tags) True where the clip is a positive of the tag; a clip with several tags counts for each.
+        val_logits: (m, tags) of validation clips.
+        val_embeddings: (m, d) of the same clips.
+        components: some of COMPONENTS.
+        refused_part: the part of the validation clips that the threshold refuses, in 0..1.
+
+    Returns:
+        float32 arrays: `means` (classes, d) of the tags that have a positive, `precision` (d, d) the inverse of the
+        shared covariance, `mean` (d,) and `covariance_diagonal` (d,) of all training clips (for drift), `centre` and
+        `spread` (len(COMPONENTS),), `used` (len(COMPONENTS),) 1 where used, `threshold` (1,), `score_quantiles` (101,)
+        of the validation clips' scores, `kind` (1,) 1 for multilabel.
+
+    Raises:
+        InputError: an unknown component, or no labelled training or validation clip.
+    """
+    unknown = set(components) - set(COMPONENTS)
+    if unknown or not components:
+        raise InputError(f"refusal: components {sorted(components)}, expected some of {', '.join(COMPONENTS)}.")
+    if not len(val_logits) or not train_truth.any():
+        raise InputError(
+            f"refusal: {int(train_truth.any(axis=1).sum())} labelled training clips and {len(val_logits)} validation "
+            "clips; expected at least one of each."
+        )
+    x = train_embeddings.astype(np.float64)
+    present = np.flatnonzero(train_truth.any(axis=0))
+    means = np.stack([x[train_truth[:, tag]].mean(axis=0) for tag in present])
+    residuals = np.concatenate(
+        [x[train_truth[:, tag]] - mean for tag, mean in zip(present, means, strict=True)],
+    )
+    arrays: dict[str, Floats] = {
+        "means": means,
+        "precision": np.linalg.inv(shrunk_covariance(residuals)),
+        "mean": x.mean(axis=0),
+        "covariance_diagonal": x.var(axis=0),
+        "kind": np.array([1.0 if kind == "multilabel" else 0.0]),
+        "used": np.array([1.0 if name in components else 0.0 for name in COMPONENTS]),
+    }
+    raw = _components(val_logits, val_embeddings, arrays)
+    centre = np.median(raw, axis=0)
+    arrays["centre"] = centre
+    arrays["spread"] = np.maximum(np.quantile(raw, 0.84, axis=0) - centre, 1e-6 * np.maximum(1.0, np.abs(centre)))
+    stored = {name: value.astype(np.float32) for name, value in arrays.items()}
+    scores = score(val_logits, val_embeddings, stored)
+    stored["threshold"] = np.array([np.quantile(scores, 1 - refused_part)], dtype=np.float32)
+    stored["score_quantiles"] = np.quantile(scores, QUANTILES).astype(np.float32)
+    return stored
+
+
+def score(logits: Floats, embeddings: Floats, arrays: Mapping[str, npt.NDArray[np.floating]]) -> Floats:
+    """(n,) how unknown each clip or window is, from (n, tags) logits and (n, d) embeddings. No upper bound."""
+    raw = _components(logits, embeddings, arrays)
+    z = (raw - arrays["centre"]) / arrays["spread"]
+    used = arrays["used"] > 0
+    result: Floats = z[:, used].mean(axis=1)
+    return result
+
+
+def is_unknown(scores: Floats, arrays: Mapping[str, npt.NDArray[np.floating]]) -> Bools:
+    """True where the score is above the stored threshold."""
+    result: Bools = scores > float(arrays["threshold"][0])
+    return result
+
+
+def auroc(known_scores: Floats, unknown_scores: Floats) -> float:
+    """The chance that an unknown sound scores above a known one: 0.5 is guessing, NaN where either is empty."""
+    truth = np.append(np.zeros(len(known_scores), dtype=bool), np.ones(len(unknown_scores), dtype=bool))
+    return float(roc_auc(truth, np.append(known_scores, unknown_scores))[0, 0])
+
+
+def shrunk_covariance(residuals: Floats) -> Floats:
+    """(d, d) covariance of (n, d) residuals of mean 0, shrunk towards a multiple of the identity.
+
+    Ledoit and Wolf, A well-conditioned estimator for large-dimensional covariance matrices, 2004: the shrinkage of
+    least expected squared error, from the data alone; the result is invertible even where n < d or a dimension never
+    moves (a floor of 1e-6 of the mean variance is kept).
+    """
+    n, d = residuals.shape
+    covariance = residuals.T @ residuals / n
+    scale = np.trace(covariance) / d
+    identity = np.eye(d)
+    distance = ((covariance - scale * identity) ** 2).sum()
+    squares = residuals**2
+    spread = ((squares.T @ squares) / n - covariance**2).sum() / n
+    shrinkage = 1.0 if distance == 0 else min(1.0, max(0.0, spread / distance))
+    shrinkage = max(shrinkage, 1e-6)
+    result: Floats = (1 - shrinkage) * covariance + shrinkage * max(scale, 1e-12) * identity
+    return result
+
+
+def _components(logits: Floats, embeddings: Floats, arrays: Mapping[str, npt.NDArray[np.floating]]) -> Floats:
+    """(n, len(COMPONENTS)) in the order of COMPONENTS, each higher = more unknown."""
+    z = logits.astype(np.float64)
+    if float(arrays["kind"][0]) > 0:
+        energy = -np.logaddexp(0.0, z).sum(axis=1)
+    else:
+        largest = z.max(axis=1)
+        energy = -(largest + np.log(np.exp(z - largest[:, None]).sum(axis=1)))
+    return np.stack([_mahalanobis(embeddings, arrays), energy, -z.max(axis=1)], axis=1)
+
+
+def _mahalanobis(embeddings: Floats, arrays: Mapping[str, npt.NDArray[np.floating]]) -> Floats:
+    """Root of the squared distance to the nearest class mean: (n,)."""
+    precision = arrays["precision"].astype(np.float64)
+    x = embeddings.astype(np.float64)
+    nearest = np.full(len(x), np.inf)
+    for mean in arrays["means"].astype(np.float64):
+        difference = x - mean
+        np.minimum(nearest, np.einsum("nd,nd->n", difference @ precision, difference), out=nearest)
+    result: Floats = np.sqrt(np.maximum(nearest, 0.0))
+    return result
