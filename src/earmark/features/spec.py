@@ -56,7 +56,9 @@ class FeatureSpec(BaseModel):
         ln_offset: added before the logarithm of `ln`.
         deltas: 0, 1 (adds the slope in time as a second channel) or 2 (adds the curvature as a third);
             `librosa.feature.delta` of width 9, order 1 and 2.
-        patch_frames: frames kept of a clip: the run of them with the highest energy. With `crop: energy` only.
+        patch_frames: frames kept of a clip: the run of them with the highest energy, which is the largest sum of the
+            scaled picture. With `crop: energy` only.
+        patch_hop: frames between the starts that are tried for the patch: 0, patch_hop, 2 * patch_hop, ...
         resize: (bands, frames) of the picture after an anti-aliased linear resize; None leaves it.
         normalise: `none`; per clip and channel `clip-minmax` (0..1), `clip-minmax-symmetric` (-1..1) or `clip-z`
             (mean 0, deviation 1); `band-statistics`: per channel and band by mean and deviation over the training set.
@@ -90,6 +92,7 @@ class FeatureSpec(BaseModel):
     ln_offset: float = 1e-10
     deltas: Literal[0, 1, 2] = 0
     patch_frames: int | None = None
+    patch_hop: int = 1
     resize: tuple[int, int] | None = None
     normalise: Normalise = "band-statistics"
     padding: Padding = "zero"
@@ -118,7 +121,15 @@ class FeatureSpec(BaseModel):
         return tuple(value) if isinstance(value, list) else value
 
     @field_validator(
-        "sample_rate_hz", "clip_s", "hop_length", "n_mels", "amin", "patch_frames", "skip_silence_db", "top_db"
+        "sample_rate_hz",
+        "clip_s",
+        "hop_length",
+        "n_mels",
+        "amin",
+        "patch_frames",
+        "patch_hop",
+        "skip_silence_db",
+        "top_db",
     )
     @classmethod
     def _above_zero(cls, value: float | None, info: Any) -> float | None:
@@ -196,6 +207,8 @@ class FeatureSpec(BaseModel):
                 f"crop is {self.crop!r} and patch_frames {self.patch_frames}: crop: energy needs patch_frames, "
                 "and nothing else reads it."
             )
+        if self.patch_frames is None and self.patch_hop != 1:
+            return f"patch_hop is {self.patch_hop}, which only patch_frames reads; remove it."
         if self.patch_frames is not None and self.patch_frames > frames:
             return f"patch_frames is {self.patch_frames}, expected at most {frames}, the frames of a clip."
         if self.deltas and frames < DELTA_WIDTH:
