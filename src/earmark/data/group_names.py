@@ -70,7 +70,8 @@ def suggest_groups(manifest: Manifest) -> list[Suggestion]:
             # longest first: of A_1 and A_1_2 the regular expression has to try the second before the first
             ordered = sorted(chosen, key=lambda beginning: (-len(beginning), beginning))
             rest = "" if sum(chosen.values()) == len(mine) else "|.+"
-            pattern = f"{tag}=^({'|'.join(re.escape(beginning).replace('\\-', '-') for beginning in ordered)}){rest}"
+            choices = "|".join(re.escape(beginning).replace(r"\-", "-") for beginning in ordered)
+            pattern = f"{tag}=^({choices}){rest}"
             suggestions.append(Suggestion(tag, pattern, tuple(chosen.most_common())))
     return suggestions
 
