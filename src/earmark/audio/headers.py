@@ -1,0 +1,224 @@
+"""What a file's first bytes say: its kind, and how many samples it claims to hold.
+
+Decoders cut a claim down to what is there, or estimate it from the bit rate; to tell a person that a file is cut short,
+and by how much, the claim itself has to be read. Sources: RFC 2361 and EBU Tech 3306 (WAV, RF64), Apple's AIFF-C draft,
+the Xing, LAME and VBRI headers as documented by G. Bouvigne and by Fraunhofer IIS, RFC 3533 (Ogg).
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+_MAX_CHUNKS = 2000
+_STREAMED = (0, 0x7FFFFFFF, 0x7FFFFFFE, 0xFFFFFFFF, 0xFFFFFFFE)  # data sizes written by tools that cannot seek back
+
+_PCM, _FLOAT, _ALAW, _MULAW, _EXTENSIBLE = 0x0001, 0x0003, 0x0006, 0x0007, 0xFFFE
+
+
+@dataclass(frozen=True, slots=True)
+class RiffData:
+    """Where the samples of an integer PCM WAV lie."""
+
+    offset: int
+    size: int
+    channels: int
+    sample_rate_hz: int
+    bytes_per_sample: int
+    big_endian: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """Attributes:
+
+    kind: `WAV`, `AIFF`, `FLAC`, `OGG`, `MP3`, `MP4`, ...; empty where the first bytes are of no known kind.
+    frames: samples per channel that the header claims; None where it states none or where a decoder's word is as good.
+    cut: the file ends inside a structure that says how long it is, though not how much follows.
+    riff: integer PCM WAV data, whatever the width.
+    tag_only: an ID3 tag fills the whole file; there is no room for sound.
+    """
+
+    kind: str
+    frames: int | None = None
+    cut: bool = False
+    riff: RiffData | None = None
+    tag_only: bool = False
+
+
+def read_header(path: Path) -> Header:
+    """The header of `path`; never raises for what the bytes hold, only OSError for a file that cannot be read."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        head = file.read(64)
+        tag_end = _id3_length(head)
+        if tag_end:
+            if tag_end >= size:
+                return Header("MP3", tag_only=True)
+            file.seek(tag_end)
+            head = file.read(64)
+        kind = _kind(head)
+        if kind == "WAV" and not tag_end:
+            return _wav(file, size)
+        if kind == "AIFF" and not tag_end:
+            return Header("AIFF", frames=_aiff_frames(file))
+        if kind == "OGG":
+            return Header("OGG", cut=_ogg_is_cut(file, size))
+        if kind == "MP3" or (tag_end and not kind):
+            return Header("MP3", frames=_mp3_frames(file, tag_end))
+        return Header(kind)
+
+
+def _kind(head: bytes) -> str:
+    start, form, box = head[:4], head[8:12], head[4:8]
+    if start in (b"RIFF", b"RIFX", b"RF64", b"BW64"):
+        return {b"WAVE": "WAV", b"AVI ": "AVI"}.get(form, "")
+    if start == b"FORM":
+        return "AIFF" if form in (b"AIFF", b"AIFC") else ""
+    if box in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip"):
+        return "MP4"
+    for magic, kind in (
+        (b"fLaC", "FLAC"),
+        (b"OggS", "OGG"),
+        (b"\x1a\x45\xdf\xa3", "Matroska or WebM"),
+        (b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", "WMA"),
+        (b".snd", "AU"),
+        (b"dns.", "AU"),
+        (b"caff", "CAF"),
+        (b"riff\x2e\x91\xcf\x11", "W64"),
+        (b"wvPK", "WavPack"),
+        (b"MAC ", "Monkey's Audio"),
+        (b"#!AMR", "AMR"),
+        (b"TTA1", "TTA"),
+        (b"FLV\x01", "FLV"),
+        (b"Creative Voice File", "VOC"),
+    ):
+        if head.startswith(magic):
+            return kind
+    if len(head) >= 4 and head[0] == 0xFF and head[1] & 0xE0 == 0xE0:
+        if head[1] & 0xF6 == 0xF0:
+            return "AAC"
+        if _mpeg_frame(head) is not None:
+            return "MP3"
+    return ""
+
+
+def _id3_length(head: bytes) -> int:
+    """Bytes of an ID3v2 tag at the beginning of a file, 0 where there is none."""
+    if head[:3] != b"ID3" or len(head) < 10:
+        return 0
+    a, b, c, d = (byte & 0x7F for byte in head[6:10])
+    footer = 10 if head[5] & 0x10 else 0
+    return 10 + (a << 21 | b << 14 | c << 7 | d) + footer
+
+
+def _wav(file: BinaryIO, size: int) -> Header:
+    file.seek(0)
+    start = file.read(12)
+    big = start[:4] == b"RIFX"
+    order = ">" if big else "<"
+    position = 12
+    tag = channels = rate = align = 0
+    long_size: int | None = None
+    for _ in range(_MAX_CHUNKS):
+        file.seek(position)
+        chunk = file.read(8)
+        if len(chunk) < 8:
+            break
+        name, length = chunk[:4], struct.unpack(order + "I", chunk[4:])[0]
+        if name == b"ds64":
+            body = file.read(24)
+            if len(body) >= 16:
+                long_size = struct.unpack("<Q", body[8:16])[0]
+        elif name == b"fmt ":
+            body = file.read(min(length, 40))
+            if len(body) < 16:
+                break
+            tag, channels, rate, _, align = struct.unpack(order + "HHIIH", body[:14])
+            if tag == _EXTENSIBLE and len(body) >= 26:
+                tag = struct.unpack(order + "H", body[24:26])[0]
+        elif name == b"data":
+            if length == 0xFFFFFFFF and long_size is not None:
+                length = long_size
+            present = max(0, size - position - 8)
+            claimed = None if length in _STREAMED else length
+            frames = None
+            if align and claimed is not None and tag in (_PCM, _FLOAT, _ALAW, _MULAW):
+                frames = claimed // align
+            riff = None
+            if tag == _PCM and channels and rate and align % channels == 0:
+                used = present if claimed is None else min(claimed, present)
+                riff = RiffData(position + 8, used, channels, rate, align // channels, big)
+            return Header("WAV", frames=frames, riff=riff)
+        position += 8 + length + (length & 1)
+    return Header("WAV")
+
+
+def _aiff_frames(file: BinaryIO) -> int | None:
+    position = 12
+    for _ in range(_MAX_CHUNKS):
+        file.seek(position)
+        chunk = file.read(8)
+        if len(chunk) < 8:
+            return None
+        length = int.from_bytes(chunk[4:], "big")
+        if chunk[:4] == b"COMM":
+            body = file.read(6)
+            return int.from_bytes(body[2:6], "big") if len(body) == 6 else None
+        position += 8 + length + (length & 1)
+    return None
+
+
+def _ogg_is_cut(file: BinaryIO, size: int) -> bool:
+    """Whether the last page says it is longer than the file."""
+    start = max(0, size - 2 * 65307)  # a page is at most 65,307 bytes
+    file.seek(start)
+    tail = file.read()
+    last = tail.rfind(b"OggS")
+    if last < 0:
+        return False
+    page = tail[last:]
+    if len(page) < 27 or len(page) < 27 + page[26]:
+        return True
+    return len(page) < 27 + page[26] + sum(page[27 : 27 + page[26]])
+
+
+def _mpeg_frame(head: bytes) -> tuple[int, int] | None:
+    """(samples per frame, offset of the Xing header in the frame) of an MPEG audio frame header, None for no header."""
+    version, layer = head[1] >> 3 & 3, head[1] >> 1 & 3
+    bitrate, rate, mono = head[2] >> 4, head[2] >> 2 & 3, head[3] >> 6 == 3
+    if version == 1 or layer == 0 or bitrate == 15 or rate == 3:
+        return None
+    if layer == 3:
+        return 384, 0
+    one = version == 3
+    samples = 1152 if one or layer == 2 else 576
+    side = (17 if mono else 32) if one else (9 if mono else 17)
+    return samples, 4 + side
+
+
+def _mp3_frames(file: BinaryIO, start: int) -> int | None:
+    """Samples that a Xing, Info or VBRI header promises, encoder delay and padding taken off; None without one."""
+    file.seek(start)
+    data = file.read(8192)
+    for position in range(len(data) - 4):
+        if data[position] == 0xFF and data[position + 1] & 0xE0 == 0xE0:
+            frame = _mpeg_frame(data[position : position + 4])
+            if frame is None:
+                continue
+            samples, offset = frame
+            vbri = data[position + 36 : position + 54]
+            if vbri[:4] == b"VBRI" and len(vbri) == 18:
+                return int.from_bytes(vbri[14:18], "big") * samples
+            xing = data[position + offset : position + offset + 144]
+            if xing[:4] not in (b"Xing", b"Info") or len(xing) < 12 or not xing[7] & 1:
+                return None
+            total = int.from_bytes(xing[8:12], "big") * samples
+            tag = 8 + sum(length for bit, length in ((1, 4), (2, 4), (4, 100), (8, 4)) if xing[7] & bit)
+            if xing[tag : tag + 4] in (b"LAME", b"Lavf", b"Lavc") and len(xing) >= tag + 24:
+                trims = int.from_bytes(xing[tag + 21 : tag + 24], "big")
+                total -= (trims >> 12) + (trims & 0xFFF)
+            return max(0, total)
+    return None
