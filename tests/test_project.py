@@ -185,3 +185,32 @@ def test_two_commands_set_everything_up_and_ci_runs_one_of_them() -> None:
     targets = (ROOT / "Makefile").read_text(encoding="utf-8")
     for target in ("demo", "test", "check", "bench", "bench-accuracy", "test-slow", "docs"):
         assert f"\n{target}:" in targets
+
+
+def _install(tmp_path: Path, python: str) -> subprocess.CompletedProcess[str]:
+    (tmp_path / "scripts").mkdir()
+    script = tmp_path / "scripts" / "install.sh"
+    script.write_text((ROOT / "scripts" / "install.sh").read_text(encoding="utf-8"), encoding="utf-8")
+    environment = {"PATH": "/usr/bin:/bin", "PYTHON": python}
+    return subprocess.run(
+        ["sh", str(script), "train"], env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+def test_setting_up_with_an_old_python_says_so_in_one_sentence(tmp_path: Path) -> None:
+    old = tmp_path / "python3.9"
+    old.write_text('#!/bin/sh\ncase "$2" in *platform*) echo 3.9.18 ;; *) exit 1 ;; esac\n', encoding="utf-8")
+    old.chmod(0o755)
+    done = _install(tmp_path, str(old))
+    assert done.returncode == 2
+    said = (
+        f"{old} is Python 3.9.18 and Earmark needs 3.11 or newer: name a newer one with make PYTHON=/path/to/python3.12"
+    )
+    assert done.stderr == f"earmark: {said}\n"
+
+
+def test_setting_up_without_python_says_so_in_one_sentence(tmp_path: Path) -> None:
+    done = _install(tmp_path, "no-such-python")
+    assert done.returncode == 2
+    assert done.stderr.startswith("earmark: no-such-python is not installed: install Python 3.11 or newer")
+    assert len(done.stderr.splitlines()) == 1
