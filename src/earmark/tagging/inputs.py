@@ -1,0 +1,75 @@
+"""From what was typed (files, folders, globs, a list on stdin) to paths of recordings, one at a time."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from earmark.audio.read import find_audio
+from earmark.errors import InputError
+
+
+def expand(inputs: Iterable[str], listing: BinaryIO | None = None, *, zero_separated: bool = False) -> Iterator[str]:
+    """Paths of recordings in the order given; within a folder or a glob, sorted.
+
+    Args:
+        inputs: files (taken as they are, audio or not: reading them gives the verdict), folders (searched for audio by
+            suffix, all the way down), glob patterns (`**` goes down), or `-` for the list on `listing`.
+        listing: where `-` reads from, usually stdin: one path a line.
+        zero_separated: paths of the list end with NUL instead (`find -print0`).
+
+    Raises:
+        InputError: a folder without audio, or a pattern that matches nothing.
+    """
+    for text in inputs:
+        if text == "-":
+            if listing is None:
+                raise InputError("-: no list of paths to read from.")
+            yield from _listed(listing, b"\0" if zero_separated else b"\n")
+            continue
+        path = Path(text)
+        if path.is_dir():
+            yield from _found(path)
+        elif not path.exists() and glob.has_magic(text):
+            yield from _matched(text)
+        else:
+            yield text
+
+
+def _found(folder: Path) -> Iterator[str]:
+    empty = True
+    for path in find_audio(folder):
+        empty = False
+        yield str(path)
+    if empty:
+        raise InputError(f"{folder}: no audio file in it; expected WAV, FLAC, OGG, MP3, M4A and the like.")
+
+
+def _matched(pattern: str) -> Iterator[str]:
+    empty = True
+    for name in sorted(glob.iglob(pattern, recursive=True)):
+        empty = False
+        if os.path.isdir(name):
+            yield from (str(path) for path in find_audio(Path(name)))
+        else:
+            yield name
+    if empty:
+        raise InputError(f"{pattern}: no such file, and as a pattern it matches none.")
+
+
+def _listed(listing: BinaryIO, separator: bytes) -> Iterator[str]:
+    if separator == b"\n":
+        for line in listing:
+            name = line.rstrip(b"\r\n")
+            if name:
+                yield os.fsdecode(name)
+        return
+    rest = b""
+    while chunk := listing.read(65_536):
+        *names, rest = (rest + chunk).split(separator)
+        yield from (os.fsdecode(name) for name in names if name)
+    if rest:
+        yield os.fsdecode(rest)
