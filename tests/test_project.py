@@ -206,7 +206,7 @@ def test_setting_up_with_an_old_python_says_so_in_one_sentence(tmp_path: Path) -
     said = (
         f"{old} is Python 3.9.18 and Earmark needs 3.11 or newer: name a newer one with make PYTHON=/path/to/python3.12"
     )
-    assert done.stderr == f"earmark: {said}/path/to/python3.12\n"
+    assert done.stderr == f"earmark: {said}\n"
 
 
 def test_setting_up_without_python_says_so_in_one_sentence(tmp_path: Path) -> None:
