@@ -37,10 +37,10 @@ bench-accuracy: $(DEV) ## Cross-validated accuracy on real data sets; may take h
 	$(BIN)/python -m benchmarks.run accuracy
 
 docs: $(DEV) ## Build the documentation into site/; a broken link or a missing page stops it.
-	$(BIN)/mkdocs build --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 docs-serve: $(DEV) ## The documentation at http://127.0.0.1:8000, rebuilt as you write.
-	$(BIN)/mkdocs serve
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs serve
 
 pictures: $(DEV) ## Redraw the pictures of README.md and docs/, and the page of recipe fields.
 	$(BIN)/python scripts/write_recipe_fields.py
