@@ -7,7 +7,7 @@ Bootstrap, 1993, chapter 13).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -22,11 +22,19 @@ def group_counts(groups: Sequence[str], n_resamples: int = RESAMPLES, *, seed: i
 
     As many groups as there are are drawn with replacement; every clip of a drawn group comes along.
     """
+    return np.concatenate(list(group_counts_in_blocks(groups, n_resamples, seed=seed)))
+
+
+def group_counts_in_blocks(
+    groups: Sequence[str], n_resamples: int = RESAMPLES, *, seed: int = 0, numbers: int = 4_000_000
+) -> Iterator[Floats]:
+    """`group_counts` a few resamples at a time: at most `numbers` numbers in a block (but at least one resample)."""
     names, index = np.unique(np.asarray(groups, dtype=str), return_inverse=True)
     rng = np.random.default_rng(seed)
     drawn = rng.multinomial(len(names), np.full(len(names), 1 / len(names)), size=n_resamples)
-    counts: Floats = drawn.astype(np.float32)[:, index]
-    return counts
+    step = max(1, numbers // max(1, len(index)))
+    for start in range(0, n_resamples, step):
+        yield drawn[start : start + step].astype(np.float32)[:, index]
 
 
 def n_groups(groups: Sequence[str]) -> int:

@@ -35,7 +35,7 @@ def per_tag_thresholds(truth: Bools, probability: Floats, mask: Bools | None = N
     """
     labelled = np.ones_like(truth) if mask is None else mask
     if not labelled.any():
-        return (0.5,) * truth.shape[1]
+        return (0.5,) * int(truth.shape[1])
     common = best_f1_threshold(truth[labelled], probability[labelled])
     result: list[float] = []
     for tag in range(truth.shape[1]):

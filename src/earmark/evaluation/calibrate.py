@@ -1,0 +1,119 @@
+"""Fit what a bundle stores beside its net, on clips the net was not trained on: calibration, thresholds, refusal."""
+
+from __future__ import annotations
+
+import io
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from earmark.bundle.schema import Calibration, Refusal
+from earmark.errors import InputError
+from earmark.metrics import calibration as scaling
+from earmark.metrics import unknown
+from earmark.metrics.classification import Floats
+from earmark.metrics.results import ClipPredictions
+from earmark.metrics.thresholds import per_tag_thresholds
+
+_log = logging.getLogger("earmark.evaluation")
+
+FEW_CLIPS = 30
+
+
+def calibrate(val: ClipPredictions) -> tuple[Calibration, dict[str, float]]:
+    """Calibration and thresholds from validation clips.
+
+    Exclusive: one temperature, no thresholds (the most probable tag is said). Multilabel: a scale and a bias per tag
+    (see `metrics.calibration.fit_per_tag`) and a threshold per tag on the calibrated probability. With no labelled
+    clip nothing is fitted.
+    """
+    clips = val.labelled()
+    if not len(clips):
+        _log.warning("no labelled validation clip: the probabilities are not calibrated")
+        return Calibration(), {}
+    if len(clips) < FEW_CLIPS:
+        _log.warning("calibrated on only %d clips: read the probabilities with care", len(clips))
+    if clips.is_exclusive:
+        fitted = scaling.fit_temperature(clips.logits, clips.classes)
+        return Calibration.temperature(fitted.temperature[0]), {}
+    fitted = scaling.fit_per_tag(clips.logits, clips.truth, clips.mask)
+    result = Calibration(kind="platt", scale=tuple(1 / t for t in fitted.temperature), bias=fitted.bias)
+    thresholds = per_tag_thresholds(clips.truth, probabilities_of(clips, result), clips.mask)
+    return result, dict(zip(clips.vocabulary.tags, thresholds, strict=True))
+
+
+def probabilities_of(predictions: ClipPredictions, calibration: Calibration) -> Floats:
+    """(n, tags) calibrated probabilities in float64, so that near-certain clips keep their order."""
+    scale = np.asarray(calibration.scale or (1.0,), dtype=np.float64)
+    bias = np.asarray(calibration.bias or (0.0,), dtype=np.float64)
+    logits = predictions.logits.astype(np.float64)
+    if predictions.is_exclusive:
+        logits = logits + bias / scale  # softmax(scale * logit + bias)
+        return scaling.probabilities(logits, "exclusive", 1 / scale)
+    return scaling.probabilities(logits, "multilabel", 1 / scale, bias)
+
+
+def fit_refusal(
+    train: ClipPredictions, val: ClipPredictions, *, components: Sequence[str] = unknown.DEFAULT
+) -> tuple[Refusal, unknown.Arrays]:
+    """When to say "none of my tags": from training embeddings and validation scores, with no unknown sound at hand.
+
+    The threshold refuses `metrics.unknown.REFUSED_PART` (5 %) of the validation clips, all of which are of known
+    kinds. The arrays belong into the bundle's reference.npz (see `reference_bytes`).
+    """
+    train, val = train.labelled(), val.labelled()
+    arrays = unknown.fit(
+        train.embeddings, train.truth, val.logits, val.embeddings, val.vocabulary.kind, components=components
+    )
+    refused = unknown.is_unknown(unknown.score(val.logits, val.embeddings, arrays), arrays).mean()
+    refusal = Refusal(
+        threshold=float(arrays["threshold"][0]),
+        false_refusals=float(refused),
+        details={"method": "+".join(components), "train_clips": len(train), "validation_clips": len(val)},
+    )
+    return refusal, arrays
+
+
+def left_out_auroc(
+    train: ClipPredictions,
+    val: ClipPredictions,
+    known: ClipPredictions,
+    unknown_clips: ClipPredictions,
+    *,
+    components: Sequence[str] = unknown.DEFAULT,
+) -> dict[str, float]:
+    """How well a model trained without some classes tells their sounds from its own.
+
+    Args:
+        train, val: of the classes it was trained on, to fit the refusal.
+        known: test clips of those classes; no clip of train or val.
+        unknown_clips: clips of the classes that were left out; only logits and embeddings are looked at.
+
+    Returns:
+        AUROC of each single component and of `combined` (`components`), the part of `unknown_clips` that is refused
+        (`refused`) and the part of `known` (`false_refusals`).
+    """
+    if not len(known) or not len(unknown_clips):
+        raise InputError(
+            f"refusal: {len(known)} clips of known classes and {len(unknown_clips)} of left-out ones; expected both."
+        )
+    result: dict[str, float] = {}
+    for name, chosen in [*((one, (one,)) for one in unknown.COMPONENTS), ("combined", tuple(components))]:
+        _, arrays = fit_refusal(train, val, components=chosen)
+        inside = unknown.score(known.logits, known.embeddings, arrays)
+        outside = unknown.score(unknown_clips.logits, unknown_clips.embeddings, arrays)
+        result[name] = unknown.auroc(inside, outside)
+    result["refused"] = float(unknown.is_unknown(outside, arrays).mean())
+    result["false_refusals"] = float(unknown.is_unknown(inside, arrays).mean())
+    return result
+
+
+def reference_bytes(arrays: Mapping[str, npt.NDArray[np.float32]]) -> bytes:
+    """The content of a bundle's reference.npz."""
+    buffer = io.BytesIO()
+    named: dict[str, Any] = dict(arrays)
+    np.savez_compressed(buffer, **named)
+    return buffer.getvalue()

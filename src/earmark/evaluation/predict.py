@@ -1,0 +1,228 @@
+"""A tagger's answers for the clips of a manifest, by the very Tagger that serves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from earmark.audio import pool
+from earmark.audio.read import read
+from earmark.audio.signal import resample
+from earmark.data.decode import SHORTEST_S, SILENT_PEAK
+from earmark.data.hashing import audio_sha256
+from earmark.data.manifest import Manifest
+from earmark.data.prepared import Quarantined
+from earmark.errors import AudioError, InputError
+from earmark.metrics.results import ClipPredictions
+from earmark.types import Progress, Quiet, Reason, Samples, Vocabulary
+
+__all__ = ["ClipPredictions", "ClipTagger", "Predicted", "predict", "predict_rows"]
+
+_QUIET = Quiet()
+
+Array = npt.NDArray[np.float32]
+
+
+class ClipTagger(Protocol):
+    """The part of `earmark.tagging.Tagger` that an evaluation needs."""
+
+    @property
+    def vocabulary(self) -> Vocabulary: ...
+    @property
+    def sample_rate_hz(self) -> int: ...
+    def clip_logits(self, samples: Samples) -> tuple[Array, Array]:
+        """(tags,) logits and (d,) embedding of a clip (n,) at `sample_rate_hz`, both means over its windows."""
+
+
+@dataclass(frozen=True, eq=False)
+class Predicted:
+    """Attributes:
+
+    clips: answers for the clips that could be used.
+    rows: (len(clips),) their rows in the manifest.
+    quarantine: the files and clips that could not be used.
+    seen: rows of the manifest left out because the model was trained on that very audio.
+    """
+
+    clips: ClipPredictions
+    rows: npt.NDArray[np.int64]
+    quarantine: list[Quarantined]
+    seen: list[int]
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    path: str
+    spans: tuple[tuple[float, float], ...]  # seconds; NaN: open
+    sample_rate_hz: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Decoded:
+    audio_sha256: str
+    clips: tuple[Samples | None, ...]  # None: the span lies outside the recording
+    duration_s: float
+
+
+def predict(
+    tagger: ClipTagger,
+    manifest: Manifest,
+    *,
+    samples_of: Callable[[int], Samples] | None = None,
+    workers: int = 1,
+    timeout_s: float = 60.0,
+    progress: Progress = _QUIET,
+) -> tuple[ClipPredictions, list[Quarantined]]:
+    """`predict_rows` for callers that need only the answers and the quarantine."""
+    found = predict_rows(
+        tagger, manifest, samples_of=samples_of, workers=workers, timeout_s=timeout_s, progress=progress
+    )
+    return found.clips, found.quarantine
+
+
+def predict_rows(
+    tagger: ClipTagger,
+    manifest: Manifest,
+    *,
+    samples_of: Callable[[int], Samples] | None = None,
+    seen: frozenset[str] = frozenset(),
+    workers: int = 1,
+    timeout_s: float = 60.0,
+    progress: Progress = _QUIET,
+) -> Predicted:
+    """Logits and embeddings of every clip.
+
+    Args:
+        tagger: its vocabulary must be the manifest's, column for column (see `match.match_tags`).
+        samples_of: row -> (n,) float32 at the tagger's rate, e.g. `Prepared.samples`. None: the files are decoded in
+            worker processes, where a bad file costs only its own clips and a span is cut after resampling, as the
+            cache does.
+        seen: audio hashes to leave out (only where files are decoded here).
+        workers: processes that decode; timeout_s: how long one file may take.
+
+    Raises:
+        InputError: other tags in the manifest than in the tagger, or no clip that can be used.
+    """
+    if manifest.vocabulary.tags != tagger.vocabulary.tags:
+        raise InputError(
+            f"{manifest.name}: its {len(manifest.vocabulary)} tags are not the model's {len(tagger.vocabulary)}; "
+            "match them by name first."
+        )
+    rows: list[int] = []
+    logits: list[Array] = []
+    embeddings: list[Array] = []
+    quarantine: list[Quarantined] = []
+    left_out: list[int] = []
+    progress.start("evaluate", len(manifest), "clips")
+    source = (
+        _given(samples_of, len(manifest))
+        if samples_of is not None
+        else _decoded(manifest, tagger.sample_rate_hz, seen, quarantine, left_out, workers, timeout_s, progress)
+    )
+    try:
+        for row, samples in source:
+            clip_logits, clip_embedding = tagger.clip_logits(samples)
+            rows.append(row)
+            logits.append(clip_logits)
+            embeddings.append(clip_embedding)
+            progress.advance()
+    finally:
+        progress.stop()
+    if not rows:
+        reason = quarantine[0].message if quarantine else f"{len(left_out)} were in its training"
+        raise InputError(f"{manifest.name}: no clip is left to judge the model by ({reason}).")
+    order = np.argsort(rows, kind="stable")
+    kept = manifest.take([rows[i] for i in order])
+    clips = ClipPredictions(
+        uris=kept.rows["uri"].tolist(),
+        start_s=kept.rows["start_s"].to_numpy(np.float64),
+        stop_s=kept.rows["stop_s"].to_numpy(np.float64),
+        groups=kept.rows["group"].tolist(),
+        logits=np.stack([logits[i] for i in order]).astype(np.float32),
+        embeddings=np.stack([embeddings[i] for i in order]).astype(np.float32),
+        targets=np.asarray(kept.targets),
+        weights=np.asarray(kept.weights),
+        vocabulary=tagger.vocabulary,
+    )
+    return Predicted(clips, np.sort(np.asarray(rows, dtype=np.int64)), quarantine, sorted(left_out))
+
+
+def _given(samples_of: Callable[[int], Samples], n: int) -> Iterator[tuple[int, Samples]]:
+    for row in range(n):
+        yield row, samples_of(row)
+
+
+def _decoded(
+    manifest: Manifest,
+    sample_rate_hz: int,
+    seen: frozenset[str],
+    quarantine: list[Quarantined],
+    left_out: list[int],
+    workers: int,
+    timeout_s: float,
+    progress: Progress,
+) -> Iterator[tuple[int, Samples]]:
+    """Each usable clip with its row; the rest goes into `quarantine` and `left_out` on the way."""
+    rows_of: dict[str, list[int]] = {}
+    for row, uri in enumerate(manifest.rows["uri"]):
+        rows_of.setdefault(uri, []).append(row)
+    starts, stops = manifest.rows["start_s"].tolist(), manifest.rows["stop_s"].tolist()
+    items = [
+        (uri, _Task(uri, tuple((starts[row], stops[row]) for row in rows), sample_rate_hz))
+        for uri, rows in rows_of.items()
+    ]
+    # the pool's own progress would count files; clips are what people wait for
+    for outcome in pool.map_files(_decode, items, workers=workers, timeout_s=timeout_s):
+        rows = rows_of[outcome.path]
+        if outcome.error is not None or outcome.value is None:
+            error = outcome.error
+            reason = Reason(error.reason) if error else Reason.CRASHED
+            quarantine.append(Quarantined(outcome.path, reason, str(error)))
+            progress.advance(len(rows), note=f"{len(quarantine)} in quarantine")
+            continue
+        decoded = outcome.value
+        if decoded.audio_sha256 in seen:
+            left_out.extend(rows)
+            progress.advance(len(rows))
+            continue
+        for row, samples in zip(rows, decoded.clips, strict=True):
+            if samples is None:
+                message = (
+                    f"{outcome.path}: the clip from {starts[row]:g} s lies outside the recording, which lasts "
+                    f"{decoded.duration_s:.2f} s; correct the span."
+                )
+                quarantine.append(Quarantined(outcome.path, Reason.TOO_SHORT, message))
+                progress.advance()
+            else:
+                yield row, samples
+
+
+def _decode(task: _Task) -> _Decoded:
+    """In a worker: the whole recording once, then its clips."""
+    audio = read(task.path)
+    native, rate = audio.samples, audio.sample_rate_hz
+    duration_s = len(native) / rate
+    _judge(task.path, duration_s, float(np.abs(native).max()) if len(native) else 0.0)
+    samples = resample(native, rate, task.sample_rate_hz)
+    clips: list[Samples | None] = []
+    for start_s, stop_s in task.spans:
+        start = 0 if np.isnan(start_s) else int(np.floor(start_s * task.sample_rate_hz + 0.5))
+        stop = len(samples) if np.isnan(stop_s) else int(np.floor(stop_s * task.sample_rate_hz + 0.5))
+        clip = samples[start:stop]
+        clips.append(np.ascontiguousarray(clip) if len(clip) else None)
+    return _Decoded(audio_sha256(native, rate), tuple(clips), duration_s)
+
+
+def _judge(path: str, duration_s: float, peak: float) -> None:
+    """The rules of `earmark prepare`: what training would not have heard is not judged either."""
+    if duration_s < SHORTEST_S:
+        found = f"lasts {1000 * duration_s:.1f} ms, expected at least {1000 * SHORTEST_S:.0f} ms"
+        raise AudioError(path, Reason.TOO_SHORT, f"{path}: {found}; leave it out.")
+    if not np.isfinite(peak):
+        raise AudioError(path, Reason.NON_FINITE, f"{path}: holds NaN or infinite samples; write it again.")
+    if peak < SILENT_PEAK:
+        raise AudioError(path, Reason.SILENT, f"{path}: holds only silence (peak {peak:.1e}); leave it out.")
