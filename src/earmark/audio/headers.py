@@ -15,7 +15,7 @@ from typing import BinaryIO
 _MAX_CHUNKS = 2000
 _STREAMED = (0, 0x7FFFFFFF, 0x7FFFFFFE, 0xFFFFFFFF, 0xFFFFFFFE)  # data sizes written by tools that cannot seek back
 
-_PCM, _FLOAT, _ALAW, _MULAW, _EXTENSIBLE = 0x0001, 0x0003, 0x0006, 0x0007, 0xFFFE
+_PCM, _EXTENSIBLE = 0x0001, 0xFFFE
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,15 +36,20 @@ class Header:
 
     kind: `WAV`, `AIFF`, `FLAC`, `OGG`, `MP3`, `MP4`, ...; empty where the first bytes are of no known kind.
     frames: samples per channel that the header claims; None where it states none or where a decoder's word is as good.
+    overclaim: how many times more sample bytes the header claims than the file holds; 1 for a whole file.
     cut: the file ends inside a structure that says how long it is, though not how much follows.
+    no_data: a WAV that ends before its samples begin.
     riff: integer PCM WAV data, whatever the width.
-    tag_only: an ID3 tag fills the whole file; there is no room for sound.
+    tagged: an ID3 tag comes first. tag_only: it fills the whole file; there is no room for sound.
     """
 
     kind: str
     frames: int | None = None
+    overclaim: float = 1.0
     cut: bool = False
+    no_data: bool = False
     riff: RiffData | None = None
+    tagged: bool = False
     tag_only: bool = False
 
 
@@ -56,7 +61,7 @@ def read_header(path: Path) -> Header:
         tag_end = _id3_length(head)
         if tag_end:
             if tag_end >= size:
-                return Header("MP3", tag_only=True)
+                return Header("MP3", tagged=True, tag_only=True)
             file.seek(tag_end)
             head = file.read(64)
         kind = _kind(head)
@@ -67,7 +72,7 @@ def read_header(path: Path) -> Header:
         if kind == "OGG":
             return Header("OGG", cut=_ogg_is_cut(file, size))
         if kind == "MP3" or (tag_end and not kind):
-            return Header("MP3", frames=_mp3_frames(file, tag_end))
+            return Header("MP3", frames=_mp3_frames(file, tag_end), tagged=tag_end > 0)
         return Header(kind)
 
 
@@ -135,7 +140,7 @@ def _wav(file: BinaryIO, size: int) -> Header:
         elif name == b"fmt ":
             body = file.read(min(length, 40))
             if len(body) < 16:
-                break
+                return Header("WAV")
             tag, channels, rate, _, align = struct.unpack(order + "HHIIH", body[:14])
             if tag == _EXTENSIBLE and len(body) >= 26:
                 tag = struct.unpack(order + "H", body[24:26])[0]
@@ -144,16 +149,14 @@ def _wav(file: BinaryIO, size: int) -> Header:
                 length = long_size
             present = max(0, size - position - 8)
             claimed = None if length in _STREAMED else length
-            frames = None
-            if align and claimed is not None and tag in (_PCM, _FLOAT, _ALAW, _MULAW):
-                frames = claimed // align
+            overclaim = claimed / present if claimed and 0 < present < claimed else 1.0
             riff = None
             if tag == _PCM and channels and rate and align % channels == 0:
                 used = present if claimed is None else min(claimed, present)
                 riff = RiffData(position + 8, used, channels, rate, align // channels, big)
-            return Header("WAV", frames=frames, riff=riff)
+            return Header("WAV", overclaim=overclaim, riff=riff)
         position += 8 + length + (length & 1)
-    return Header("WAV")
+    return Header("WAV", no_data=True)
 
 
 def _aiff_frames(file: BinaryIO) -> int | None:

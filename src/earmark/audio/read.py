@@ -15,7 +15,7 @@ from types import TracebackType
 import numpy as np
 import numpy.typing as npt
 
-from earmark.audio.decode import AvSource, DecoderName, Decoding, Frames
+from earmark.audio.decode import AvSource, DecoderName, Decoding, Frames, no_sample
 from earmark.audio.signal import StreamResampler, resample, to_mono
 from earmark.errors import AudioError, InputError
 from earmark.types import Reason, Samples, Verdict
@@ -266,10 +266,7 @@ class _Pieces:
                 f"{path} has no sound from {self._start / source.sample_rate_hz:g} s on: it ends before; "
                 "correct the span.",
             )
-        why = f" ({self._decoding.trouble.rstrip('.')})" if self._decoding.trouble else ""
-        raise AudioError(
-            str(path), Reason.EMPTY, f"{path} ({source.format}) holds no sample{why}: record or copy it again."
-        )
+        raise no_sample(self._decoding)
 
     def mono_blocks(self, sample_rate_hz: int | None) -> Iterator[Samples]:
         """The span as mono, resampled blocks; empty ones are left out."""

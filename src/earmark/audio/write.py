@@ -14,10 +14,10 @@ import numpy as np
 import numpy.typing as npt
 import soundfile
 
-from earmark.audio.decode import Decoding, Frames
+from earmark.audio.decode import Decoding, Frames, no_sample
 from earmark.audio.signal import StreamResampler, to_mono
-from earmark.errors import AudioError, EarmarkError, InputError
-from earmark.types import Progress, Quiet, Reason
+from earmark.errors import EarmarkError, InputError
+from earmark.types import Progress, Quiet
 
 BLOCK_FRAMES = 1 << 16
 
@@ -35,8 +35,9 @@ WRITABLE_SUFFIXES = tuple(_FORMATS)
 
 _MP3_RATES_HZ = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
 _OPUS_RATES_HZ = (8000, 12000, 16000, 24000, 48000)
-# bit rates (kbit/s) between which libsndfile's compression level 0..1 runs: level = (high - rate) / (high - low)
-_MP3_RANGE_KBPS = {"high": (32, 320), "low": (8, 160)}  # MPEG-1 (32 kHz and above) and MPEG-2
+# lowest sample rate: bit rates (kbit/s) of MPEG-1, MPEG-2 and MPEG-2.5, over which libsndfile's compression level runs
+# from 0 (the highest) towards 1 (the lowest; it refuses 1 itself)
+_MP3_RANGE_KBPS = ((32000, 32, 320), (16000, 8, 160), (0, 8, 64))
 
 
 def write(
@@ -106,9 +107,7 @@ def convert(
             blocks = _resampled(decoding, rate, channels, mono=mono, progress=progress)
             first = next(blocks, None)
             if first is None:
-                raise AudioError(
-                    str(source), Reason.EMPTY, f"{source} ({opened.format}) holds no sample: record or copy it again."
-                )
+                raise no_sample(decoding)
             _write_blocks(Path(target), _chain(first, blocks), rate, channels, bitrate_kbps, None)
         finally:
             progress.stop()
@@ -207,7 +206,7 @@ def _bitrate_options(path: Path, kind: str, rate: int, bitrate_kbps: int | None)
         return {}
     if kind != "MP3":
         raise InputError(f"{path}: a bit rate can be set for .mp3 only; leave it out, or write .mp3.")
-    low, high = _MP3_RANGE_KBPS["high" if rate >= 32000 else "low"]
+    low, high = next((low, high) for least_hz, low, high in _MP3_RANGE_KBPS if rate >= least_hz)
     if not low <= bitrate_kbps <= high:
         raise InputError(f"{path}: {bitrate_kbps} kbit/s at {rate} Hz; MP3 takes {low} to {high} there.")
-    return {"bitrate_mode": "CONSTANT", "compression_level": (high - bitrate_kbps) / (high - low)}
+    return {"bitrate_mode": "CONSTANT", "compression_level": min(0.9999, (high - bitrate_kbps) / (high - low))}
