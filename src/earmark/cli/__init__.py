@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from earmark.cli import tag
+
 if TYPE_CHECKING:
     import typer
 
-VERBS: tuple[Callable[[typer.Typer], None], ...] = ()
+VERBS: tuple[Callable[[typer.Typer], None], ...] = (tag.register,)
