@@ -5,7 +5,11 @@ from __future__ import annotations
 import json
 import logging
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
+
+from earmark.errors import MissingExtraError
 
 if TYPE_CHECKING:
     from rich.console import Console as RichConsole
@@ -55,11 +59,13 @@ class RichProgress:
         self._task: TaskID | None = None
 
     def start(self, task: str, total: int | None, unit: str) -> None:
+        self.stop()
+        if not sys.stderr.isatty():
+            return
         from rich.console import Console as RichConsole
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
         from rich.progress import TimeRemainingColumn as Left
 
-        self.stop()
         self._bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=24),
@@ -88,6 +94,17 @@ class RichProgress:
         if self._bar is not None:
             self._bar.stop()
             self._bar = self._task = None
+
+
+@contextmanager
+def need_extra(extra: str) -> Iterator[None]:
+    """Imports that an extra brings: without it, one sentence says what to install."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(
+            f'this command needs {error.name!r}, which is not installed: pip install "earmark[{extra}]"'
+        ) from None
 
 
 def _show_warnings() -> None:

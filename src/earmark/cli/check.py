@@ -1,0 +1,88 @@
+"""`earmark check`: look at what a training would do, without training."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import typer
+
+from earmark.cli.console import Console, need_extra
+
+
+def register(app: typer.Typer) -> None:
+    app.command("check")(check)
+
+
+def check(
+    data: Path = typer.Argument(..., help="Folder of sounds (any known layout), or a manifest .csv or .parquet."),
+    recipe: str = typer.Option("small-cnn", "--recipe", "-r", help="A shipped recipe, or a YAML file of your own."),
+    overrides: list[str] = typer.Option([], "--set", help="Change a recipe field: training.epochs=20. Repeatable."),
+    layout: str | None = typer.Option(None, "--layout", help="The folder's layout, where looking is not to decide."),
+    group_by: list[str] = typer.Option(
+        [], "--group-by", help="REGEX or class=REGEX on file names: what must never be split. Repeatable."
+    ),
+    folds: int | None = typer.Option(None, "--folds", help="Check the folds of a cross-validation."),
+    out: Path = typer.Option(Path("check.png"), "--out", "-o", help="Where the picture of labelled spectrograms goes."),
+    allow_leak: bool = typer.Option(False, "--allow-leak", help="Go on with leaking splits, to see the rest."),
+    as_json: bool = typer.Option(False, "--json", help="Print one JSON object; words for people go to stderr."),
+) -> None:
+    """Show counts, batch shapes and ranges, pictures before and after augmentation; learn one batch by heart."""
+    console = Console(as_json=as_json)
+    with need_extra("train"):
+        from earmark.recipes import load_recipe
+        from earmark.settings import limit_native_threads
+
+        limit_native_threads()
+        from earmark.training.check import check as run
+        from earmark.training.plan import make_plan
+
+    plan = make_plan(
+        data,
+        load_recipe(recipe, overrides),
+        layout=layout,
+        group_by=group_by,
+        folds=folds,
+        allow_leak=allow_leak,
+        progress=console.progress(),
+    )
+    found = run(plan, out)
+    console.say(
+        f"{data}: layout {plan.manifest.layout}, {len(plan.manifest)} clips, {plan.manifest.rows['group'].nunique()} groups"
+    )
+    console.say(found.counts.to_string())
+    console.say("\nfront end, step by step:")
+    for line in found.lines:
+        console.say(f"  {line}")
+    console.say(
+        f"\nbatch {found.shape}: samples {found.samples[0]:.2f} .. {found.samples[1]:.2f}, "
+        f"features {found.features[0]:.2f} .. {found.features[1]:.2f}"
+    )
+    console.say(f"net {plan.recipe.model.name}: {found.parameters:,} parameters; {found.epochs} epochs")
+    console.say(f"check {'passed' if found.one_batch.passed else 'FAILED'}: {found.one_batch.sentence}")
+    for note in plan.notes:
+        console.say(f"  - {note}")
+    result = {
+        "layout": plan.manifest.layout,
+        "clips": len(plan.manifest),
+        "groups": int(plan.manifest.rows["group"].nunique()),
+        "counts": found.counts.to_dict(orient="index"),
+        "front_end": found.lines,
+        "batch_shape": list(found.shape),
+        "samples_range": list(found.samples),
+        "features_range": list(found.features),
+        "parameters": found.parameters,
+        "epochs": found.epochs,
+        "one_batch": {
+            "passed": found.one_batch.passed,
+            "clips": found.one_batch.clips,
+            "steps": found.one_batch.steps,
+            "loss_before": found.one_batch.loss_before,
+            "loss_after": found.one_batch.loss_after,
+            "guessing": found.one_batch.guessing,
+        },
+        "picture": str(found.picture),
+        "notes": plan.notes,
+    }
+    good = f"look at {out}, then `earmark train {data} --recipe {recipe} --out model/`"
+    bad = "lower or raise optimiser.learning_rate, or look for contradicting labels; a net that cannot learn one batch will not learn the rest"
+    console.finish(result, good if found.one_batch.passed else bad)

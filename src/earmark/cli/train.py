@@ -1,0 +1,117 @@
+"""`earmark train`: a folder of sounds in, a model folder with its report out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from earmark.cli.console import Console, need_extra
+
+if TYPE_CHECKING:
+    from earmark.training.run import Result
+
+
+def register(app: typer.Typer) -> None:
+    app.command("train")(train)
+
+
+def train(
+    data: Path = typer.Argument(..., help="Folder of sounds (any known layout), or a manifest .csv or .parquet."),
+    out: Path = typer.Option(..., "--out", "-o", help="The model folder to write."),
+    recipe: str = typer.Option("small-cnn", "--recipe", "-r", help="A shipped recipe, or a YAML file of your own."),
+    overrides: list[str] = typer.Option([], "--set", help="Change a recipe field: training.epochs=20. Repeatable."),
+    layout: str | None = typer.Option(None, "--layout", help="The folder's layout, where looking is not to decide."),
+    group_by: list[str] = typer.Option(
+        [], "--group-by", help="REGEX or class=REGEX on file names: what must never be split. Repeatable."
+    ),
+    folds: int | None = typer.Option(None, "--folds", help="Cross-validate with so many folds, by group."),
+    ensemble: bool = typer.Option(True, help="With --folds: bundle the folds' nets as one model."),
+    seed: int | None = typer.Option(None, "--seed", help="The same seed gives the same result: --set training.seed."),
+    device: str = typer.Option("auto", "--device", help="auto, cpu or cuda."),
+    resume: bool = typer.Option(False, "--resume", help="Insist on going on from an unfinished run."),
+    fresh: bool = typer.Option(False, "--fresh", help="Throw an unfinished run away and start anew."),
+    replace: bool = typer.Option(False, "--replace", help="Write over a model that stands at --out."),
+    allow_leak: bool = typer.Option(False, "--allow-leak", help="Go on with leaking splits; the report says so."),
+    as_json: bool = typer.Option(False, "--json", help="Print one JSON object; words for people go to stderr."),
+) -> None:
+    """Train a tagger on a folder of sounds, evaluate it, and write its model folder and report."""
+    console = Console(as_json=as_json)
+    with need_extra("train"):
+        from earmark.recipes import load_recipe
+        from earmark.settings import limit_native_threads
+
+        limit_native_threads()
+        from earmark.training.run import train as run
+
+    if seed is not None:
+        overrides = [*overrides, f"training.seed={seed}"]
+    result = run(
+        data,
+        out,
+        recipe=load_recipe(recipe, overrides),
+        layout=layout,
+        group_by=group_by,
+        folds=folds,
+        ensemble=ensemble,
+        device=device,  # type: ignore[arg-type]  # choose_device refuses anything else by name
+        resume=resume,
+        fresh=fresh,
+        replace_model=replace,
+        allow_leak=allow_leak,
+        progress=console.progress(),
+    )
+    show(console, result)
+    report = out / "report" / "report.html"
+    if folds and not ensemble:
+        step = f"open {report}; train the model itself with `earmark train {data} --out {out}`"
+    else:
+        step = f"look at {report}, then `earmark tag {out} new_sounds/`"
+    console.finish(summary(result), step)
+
+
+def show(console: Console, result: Result) -> None:
+    """The figures that matter, with their intervals."""
+    from rich.table import Table
+
+    found = result.evaluations[result.judged]
+    judge = {"folds": "each clip by the net that had not heard it", "test": "the test split"}
+    console.say(f"\n{found.clips} clips judged ({judge.get(result.judged, result.judged)}), {found.groups} groups:")
+    table = Table(box=None, show_header=False, padding=(0, 2))
+    for name in ("accuracy", "balanced_accuracy", "macro_f1", "lwlrap", "roc_auc_macro", "pr_auc_macro", "ece"):
+        value = found.metrics.get(name)
+        if value is None or value != value:  # NaN: the figure does not exist on these clips
+            continue
+        interval = found.intervals.get(name)
+        spread = f"95 % interval {interval[0]:.3f} - {interval[1]:.3f}" if interval else ""
+        table.add_row(name, f"{value:.3f}", spread)
+    console.rich.print(table)
+    if result.fold_metrics:
+        name = "accuracy" if "accuracy" in result.fold_metrics[0] else "lwlrap"
+        console.say(f"{name} by fold: " + ", ".join(f"{metrics[name]:.3f}" for metrics in result.fold_metrics))
+    for note in [*result.notes, *found.notes]:
+        console.say(f"  - {note}")
+    console.say(f"trained in {sum(fitted.seconds for fitted in result.fitted):.0f} s on {result.device}")
+
+
+def summary(result: Result) -> dict[str, Any]:
+    """What --json prints."""
+    return {
+        "model": str(result.out),
+        "report": str(result.out / "report" / "report.html"),
+        "judged_by": result.judged,
+        "evaluations": {name: found.to_json() for name, found in result.evaluations.items()},
+        "fold_metrics": result.fold_metrics,
+        "clips": len(result.plan.manifest),
+        "quarantine": [
+            {"path": bad.path, "reason": str(bad.reason), "message": bad.message}
+            for bad in result.plan.prepared.quarantine
+        ],
+        "recipe": result.plan.recipe.model_dump(mode="json"),
+        "epochs": [fitted.epoch for fitted in result.fitted],
+        "clips_per_s": [round(fitted.clips_per_s, 1) for fitted in result.fitted],
+        "training_s": round(sum(fitted.seconds for fitted in result.fitted), 1),
+        "device": result.device,
+        "notes": result.notes,
+    }

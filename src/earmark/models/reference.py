@@ -1,0 +1,116 @@
+"""Nets of published audio classifiers, to the letter, so that their figures can be had again beside ours.
+
+Shapes and sizes follow their public descriptions. Each gives logits and the embedding that its last layer reads.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class ConvGap(nn.Module):
+    """Three 3 x 3 convolutions and a global average: a drone/car/speech classifier of 23,000 parameters.
+
+    (b, channels, bands, frames) -> logits (b, tags), embedding (b, widths[-1]). Convolution, ReLU, 2 x 2 max pooling,
+    twice; a third convolution and ReLU; global average; linear.
+    """
+
+    def __init__(self, n_tags: int, in_channels: int, widths: Sequence[int] = (16, 32, 64)) -> None:
+        super().__init__()
+        first, second, third = widths
+        self.conv1 = nn.Conv2d(in_channels, first, 3, padding=1)
+        self.conv2 = nn.Conv2d(first, second, 3, padding=1)
+        self.conv3 = nn.Conv2d(second, third, 3, padding=1)
+        self.head = nn.Linear(third, n_tags)
+
+    def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        x = F.max_pool2d(F.relu(self.conv1(features)), 2)
+        x = F.max_pool2d(F.relu(self.conv2(x)), 2)
+        embedding = F.relu(self.conv3(x)).float().mean(dim=(2, 3))
+        return self.head(embedding), embedding
+
+
+class ConvFlat(nn.Module):
+    """Four 3 x 3 convolutions, pooled and flattened: a genre classifier for slices of one fixed length.
+
+    (b, channels, bands, frames) -> logits (b, tags), embedding (b, hidden). Each stage: convolution, ReLU, 2 x 2 max
+    pooling, dropout; then flatten, linear to `hidden`, ReLU, linear.
+
+    Args:
+        picture: (bands, frames) of its input, which a flattening net must know.
+    """
+
+    def __init__(
+        self,
+        n_tags: int,
+        in_channels: int,
+        picture: tuple[int, int],
+        widths: Sequence[int] = (16, 32, 64, 128),
+        hidden: int = 128,
+        dropout: float = 0.2,
+    ) -> None:
+        super().__init__()
+        self.dropout = dropout
+        ins = [in_channels, *widths[:-1]]
+        self.convs = nn.ModuleList(nn.Conv2d(i, o, 3, padding=1) for i, o in zip(ins, widths, strict=True))
+        bands, frames = (size >> len(widths) for size in picture)
+        self.hidden = nn.Linear(widths[-1] * bands * frames, hidden)
+        self.head = nn.Linear(hidden, n_tags)
+
+    def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        x = features
+        for conv in self.convs:
+            x = F.dropout(F.max_pool2d(F.relu(conv(x)), 2), self.dropout, self.training)
+        embedding = F.relu(self.hidden(x.flatten(1)))
+        return self.head(embedding), embedding.float()
+
+
+class SaxNet(nn.Module):
+    """Two strided 5 x 5 convolutions and three linear layers: a saxophone detector for 5 s clips.
+
+    (b, channels, bands, frames) -> logits (b, tags), embedding (b, 100). Weights are drawn from N(0, 1 / sqrt(fan_in)).
+
+    Args:
+        picture: (bands, frames) of its input.
+        output_relu: clip the logits at zero, as the original did. Once all are zero the loss is the label prior's
+            and its gradient is zero: the collapse that the training's guard is tested against.
+    """
+
+    def __init__(
+        self,
+        n_tags: int,
+        in_channels: int,
+        picture: tuple[int, int],
+        widths: Sequence[int] = (10, 20),
+        hidden: Sequence[int] = (700, 100),
+        output_relu: bool = False,
+    ) -> None:
+        super().__init__()
+        self.output_relu = output_relu
+        self.conv1 = nn.Conv2d(in_channels, widths[0], 5, stride=2)
+        self.conv2 = nn.Conv2d(widths[0], widths[1], 5, stride=2)
+        bands, frames = (_halve(_halve(size)) for size in picture)
+        self.fc1 = nn.Linear(widths[1] * bands * frames, hidden[0])
+        self.fc2 = nn.Linear(hidden[0], hidden[1])
+        self.head = nn.Linear(hidden[1], n_tags)
+        for layer in (self.conv1, self.conv2, self.fc1, self.fc2, self.head):
+            fan_in = layer.weight[0].numel()
+            nn.init.normal_(layer.weight, 0.0, 1.0 / math.sqrt(fan_in))
+            nn.init.zeros_(layer.bias)  # type: ignore[arg-type]  # every one of them has a bias
+
+    def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        x = F.max_pool2d(F.relu(self.conv1(features)), 2)
+        x = F.max_pool2d(F.relu(self.conv2(x)), 2)
+        x = F.relu(self.fc1(x.flatten(1)))
+        embedding = F.relu(self.fc2(x))
+        logits = self.head(embedding)
+        return (F.relu(logits) if self.output_relu else logits), embedding.float()
+
+
+def _halve(size: int) -> int:
+    """A 5-wide convolution of stride 2 without padding, then 2-wide pooling."""
+    return ((size - 5) // 2 + 1) // 2

@@ -1,0 +1,210 @@
+"""A Recipe: everything a training decides before it sees the data, as strict YAML.
+
+A field that does not exist, or a value that cannot be, stops the run before anything is prepared, and the message
+names the field and the nearest right one.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from earmark.features.spec import FeatureSpec
+from earmark.types import VocabularyKind
+
+
+class Strict(BaseModel):
+    """Frozen, and a field nobody knows is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Adapt(Strict):
+    """What the recipe takes from the data instead of from its front end.
+
+    Attributes:
+        clip_s: the clip becomes the data's 90th percentile of duration, at most the front end's `clip_s` and at least
+            0.5 s, so that word-long clips are not padded ten times their length.
+        sample_rate_hz: the rate becomes the highest of 8, 16 and 32 kHz (at most the front end's) at which hardly any
+            file (10 %) would be resampled upwards. Nobody can then tell classes apart by the bandwidth of their
+            files, and low-rate data trains faster. FFT, window and hop keep their length in time.
+    """
+
+    clip_s: bool = False
+    sample_rate_hz: bool = False
+
+
+class ModelChoice(Strict):
+    """Attributes:
+
+    name: of a net in `earmark.models`.
+    arguments: its own; unknown ones are refused by the net.
+    """
+
+    name: str
+    arguments: dict[str, Any] = {}
+
+
+class Augment(Strict):
+    """Random changes made to training clips only; 0 switches one off.
+
+    Attributes:
+        time_shift: probability of rolling a clip around by a random amount (its end becomes its beginning).
+        gain_db: level changes drawn from +-gain_db.
+        polarity: probability of turning the waveform upside down.
+        noise_snr_db: (lowest, highest) signal-to-noise ratio of added white noise; `noise` is its probability.
+        tilt_db: random frequency response, piecewise linear over the bands, within +-tilt_db: other microphones.
+        time_masks, time_mask_share: SpecAugment: how many, and the longest as a share of the clip.
+        time_mask_frames: the length of a time mask in frames, fixed (system of fixed masks); 0: drawn from the share.
+        band_masks, band_mask_share: the same over mel bands.
+        feature_noise: standard deviation of Gaussian noise added to the finished features.
+        brightness, contrast: picture-like changes of the features: shift within +-brightness, scale 1 +- contrast.
+        mixup: Beta(mixup, mixup) from which the mixing weight is drawn; `mixup_share` is the share of clips mixed.
+        mixup_on: `samples` or `features`.
+    """
+
+    time_shift: float = Field(default=0.0, ge=0, le=1)
+    gain_db: float = Field(default=0.0, ge=0, le=40)
+    polarity: float = Field(default=0.0, ge=0, le=1)
+    noise: float = Field(default=0.0, ge=0, le=1)
+    noise_snr_db: tuple[float, float] = (10.0, 40.0)
+    tilt_db: float = Field(default=0.0, ge=0, le=40)
+    time_masks: int = Field(default=0, ge=0, le=10)
+    time_mask_share: float = Field(default=0.1, gt=0, lt=1)
+    time_mask_frames: int = Field(default=0, ge=0)
+    band_masks: int = Field(default=0, ge=0, le=10)
+    band_mask_share: float = Field(default=0.12, gt=0, lt=1)
+    feature_noise: float = Field(default=0.0, ge=0)
+    brightness: float = Field(default=0.0, ge=0)
+    contrast: float = Field(default=0.0, ge=0, lt=1)
+    mixup: float = Field(default=0.0, ge=0)
+    mixup_share: float = Field(default=1.0, ge=0, le=1)
+    mixup_on: Literal["samples", "features"] = "features"
+
+
+class Optimiser(Strict):
+    """Attributes:
+
+    name: Adam with L2 in the gradient, or AdamW with decoupled decay (norms and biases are not decayed).
+    learning_rate: the peak.
+    """
+
+    name: Literal["adam", "adamw"] = "adamw"
+    learning_rate: float = Field(default=2e-3, gt=0, le=1)
+    weight_decay: float = Field(default=0.0, ge=0, le=1)
+    gradient_clip: float | None = Field(default=None, gt=0)
+
+
+class Schedule(Strict):
+    """The learning rate over the run.
+
+    Attributes:
+        name: `constant`; `one-cycle` (up for `warmup` of the run, then down along a cosine); `flat-cosine` (the peak
+            until 72 % of the run, then down along a cosine).
+        warmup: share of the run spent rising.
+    """
+
+    name: Literal["constant", "one-cycle", "flat-cosine"] = "constant"
+    warmup: float = Field(default=0.2, ge=0, lt=1)
+
+
+class Loss(Strict):
+    """Attributes:
+
+    label_smoothing: moved from the target to all tags alike (exclusive vocabularies).
+    """
+
+    label_smoothing: float = Field(default=0.0, ge=0, lt=1)
+
+
+class Training(Strict):
+    """Attributes:
+
+    epochs: passes over the training clips, or `auto`: as many as `audio_hours` allow, between 20 and 250.
+    audio_hours: hours of sound that the net hears in all when `epochs` is `auto`.
+    batch_size: clips a step.
+    seed: the same seed on the same machine gives the same result.
+    precision: `auto` is bfloat16 where the processor computes in it natively, else float32.
+    average: decay of the moving average of weights that is evaluated and kept; 0 keeps the weights themselves.
+    balance: `auto` draws rare classes as often as common ones once the largest has over 3 times the smallest's clips.
+    checkpoint: `last`, or `best` by `monitor` on the validation split.
+    monitor: what `best` and early stopping look at.
+    patience: epochs without a better `monitor` before the run stops; None runs to the end.
+    """
+
+    epochs: int | Literal["auto"] = "auto"
+    audio_hours: float = Field(default=60.0, gt=0)
+    batch_size: int = Field(default=32, ge=2, le=4096)
+    seed: int = Field(default=0, ge=0)
+    precision: Literal["auto", "bf16", "float32"] = "auto"
+    average: float = Field(default=0.0, ge=0, lt=1)
+    balance: Literal["auto", "on", "off"] = "auto"
+    checkpoint: Literal["last", "best"] = "best"
+    monitor: Literal["loss", "accuracy", "macro_f1", "lwlrap"] = "loss"
+    patience: int | None = Field(default=None, ge=1)
+
+    @model_validator(mode="after")
+    def _epochs_are_a_number(self) -> Training:
+        if isinstance(self.epochs, int) and self.epochs < 1:
+            raise ValueError(f"epochs: {self.epochs}, expected at least 1")
+        return self
+
+
+class Split(Strict):
+    """Attributes:
+
+    val, test: shares of the clips, by group.
+    seed: of the split; None uses the training's.
+    """
+
+    val: float = Field(default=0.15, ge=0, lt=0.9)
+    test: float = Field(default=0.15, ge=0, lt=0.9)
+    seed: int | None = Field(default=None, ge=0)
+
+    @model_validator(mode="after")
+    def _something_is_left(self) -> Split:
+        if self.val + self.test >= 0.95:
+            raise ValueError(f"val {self.val} and test {self.test} leave nothing to train on")
+        return self
+
+
+class Guards(Strict):
+    """Attributes:
+
+    overfit_one_batch: before the run, a copy of the net must be able to learn one batch by heart.
+    collapse: watch for constant outputs at the label prior's loss, and restart with a safer setting.
+    restarts: how often.
+    """
+
+    overfit_one_batch: bool = True
+    collapse: bool = True
+    restarts: int = Field(default=4, ge=0, le=10)
+
+
+class Tagging(Strict):
+    """Attributes:
+
+    overlap: share of a window that the next one repeats when a recording is longer than one window.
+    """
+
+    overlap: float = Field(default=0.5, ge=0, lt=1)
+
+
+class Recipe(Strict):
+    """One training, whole. `earmark recipes NAME` prints one; docs/recipes explains each field."""
+
+    name: str
+    summary: str = ""
+    vocabulary: VocabularyKind | Literal["auto"] = "auto"
+    front_end: FeatureSpec
+    adapt: Adapt = Adapt()
+    model: ModelChoice
+    augment: Augment = Augment()
+    loss: Loss = Loss()
+    optimiser: Optimiser = Optimiser()
+    schedule: Schedule = Schedule()
+    training: Training = Training()
+    split: Split = Split()
+    guards: Guards = Guards()
+    tagging: Tagging = Tagging()

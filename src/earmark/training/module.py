@@ -1,0 +1,209 @@
+"""The training step and the validation pass, as Lightning drives them."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import lightning.pytorch as pl
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from earmark.features.torch import LogMel
+from earmark.metrics.classification import accuracy, macro_f1, tally_exclusive, tally_multilabel
+from earmark.metrics.ranking import lwlrap
+from earmark.recipes import Recipe
+from earmark.training.augmentation import Augmentation
+from earmark.training.guards import Collapsed, CollapseWatch
+from earmark.types import VocabularyKind
+
+
+class TaggerModule(pl.LightningModule):
+    """A net behind its front end, with loss, optimiser and schedule as a Recipe says.
+
+    A training batch is (samples (b, n), targets (b, tags), weights (b, tags)); a validation batch is (positions (b,),
+    samples (b, n)), where windows of one clip share a position and their logits are averaged.
+
+    Args:
+        net: features -> logits, embedding.
+        front_end: samples -> features.
+        recipe: see `earmark.recipes.Recipe`.
+        kind: of the vocabulary.
+        seed: of all augmentation; step s draws from (seed, s), so a resumed run draws what the unbroken one would have.
+        total_steps: optimiser steps of the whole run, for the schedule.
+        val_targets, val_weights: (clips, tags) of the validation clips.
+    """
+
+    def __init__(
+        self,
+        net: nn.Module,
+        front_end: LogMel,
+        recipe: Recipe,
+        kind: VocabularyKind,
+        *,
+        seed: int,
+        total_steps: int,
+        val_targets: Tensor,
+        val_weights: Tensor,
+    ) -> None:
+        super().__init__()
+        self.net = net
+        self.front_end = front_end
+        self.recipe = recipe
+        self.kind: VocabularyKind = kind
+        self.seed = seed
+        self.total_steps = max(1, total_steps)
+        self.val_targets = val_targets
+        self.val_weights = val_weights
+        self.augmentation = Augmentation(recipe.augment, kind)
+        self.watch = CollapseWatch(kind) if recipe.guards.collapse else None
+        self.history: list[dict[str, float]] = []
+        self._loss_sum = 0.0
+        self._batches = 0
+        self._val_logits = torch.zeros(0)
+        self._val_windows = torch.zeros(0)
+
+    # ------------------------------------------------------------------------------------------------------- training
+
+    def training_step(self, batch: tuple[Tensor, Tensor, Tensor], batch_idx: int) -> Tensor:
+        samples, targets, weights = batch
+        draw = torch.Generator(device=samples.device).manual_seed(mixed_seed(self.seed, self.global_step))
+        samples, targets, weights = self.augmentation.samples(samples, targets, weights, draw)
+        with torch.no_grad():  # nothing in the front end is learnt by gradient
+            features = self.front_end(samples)
+            features, targets, weights = self.augmentation.features(features, targets, weights, draw)
+        logits = self.net(features.contiguous(memory_format=torch.channels_last))[0].float()
+        loss = tag_loss(logits, targets, weights, self.kind, self.recipe.loss.label_smoothing)
+        value = float(loss.detach())
+        if self.watch is not None or not math.isfinite(value):
+            watch = self.watch or CollapseWatch(self.kind)
+            finding = watch.see(self.global_step, value, logits, targets)
+            if finding is not None:
+                raise Collapsed(finding)
+        self._loss_sum += value
+        self._batches += 1
+        return loss
+
+    def on_train_epoch_end(self) -> None:
+        row = {
+            "epoch": float(self.current_epoch + 1),
+            "train_loss": self._loss_sum / max(1, self._batches),
+            "learning_rate": float(self.optimizers(use_pl_optimizer=False).param_groups[0]["lr"]),  # type: ignore[union-attr]
+        }
+        # validation ran before this hook, so its figures of this epoch are already there
+        row |= {name: float(value) for name, value in self.trainer.callback_metrics.items() if name.startswith("val_")}
+        self.history.append(row)
+        self.log_dict({"train_loss": row["train_loss"], "learning_rate": row["learning_rate"]})
+        self._loss_sum, self._batches = 0.0, 0
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["earmark_history"] = self.history
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self.history = list(checkpoint["earmark_history"])
+
+    # ----------------------------------------------------------------------------------------------------- validation
+
+    def on_validation_epoch_start(self) -> None:
+        self._val_logits = torch.zeros_like(self.val_targets)
+        self._val_windows = torch.zeros(len(self.val_targets), 1)
+
+    def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
+        positions, samples = batch
+        features = self.front_end(samples).contiguous(memory_format=torch.channels_last)
+        logits = self.net(features)[0].float().cpu()
+        self._val_logits.index_add_(0, positions.cpu(), logits)
+        self._val_windows.index_add_(0, positions.cpu(), torch.ones(len(logits), 1))
+
+    def on_validation_epoch_end(self) -> None:
+        logits = self._val_logits / self._val_windows.clamp(min=1)
+        figures = validation_figures(logits, self.val_targets, self.val_weights, self.kind)
+        self.log_dict({f"val_{name}": value for name, value in figures.items()}, sync_dist=False)
+
+    # ------------------------------------------------------------------------------------------------------ optimiser
+
+    def configure_optimizers(self) -> Any:
+        chosen = self.recipe.optimiser
+        if chosen.name == "adamw":
+            # norms and biases have one dimension; decaying them only moves the net's scale
+            wide = [p for p in self.net.parameters() if p.ndim > 1]
+            narrow = [p for p in self.net.parameters() if p.ndim <= 1]
+            groups: list[dict[str, Any]] = [
+                {"params": wide, "weight_decay": chosen.weight_decay},
+                {"params": narrow, "weight_decay": 0.0},
+            ]
+            optimiser: torch.optim.Optimizer = torch.optim.AdamW(groups, lr=chosen.learning_rate)
+        else:
+            optimiser = torch.optim.Adam(
+                self.net.parameters(), lr=chosen.learning_rate, weight_decay=chosen.weight_decay
+            )
+        schedule = self.recipe.schedule
+        if schedule.name == "constant":
+            return optimiser
+        factor = schedule_factor(schedule.name, schedule.warmup, self.total_steps)
+        scheduler = torch.optim.lr_scheduler.LambdaLR(optimiser, factor)
+        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+
+class _Factor:
+    """Share of the peak learning rate at a step; a class, because a checkpoint cannot hold a closure."""
+
+    def __init__(self, name: str, warmup: float, total_steps: int) -> None:
+        self.name, self.warmup, self.total_steps = name, warmup, total_steps
+
+    def __call__(self, step: int) -> float:
+        done = min(1.0, step / self.total_steps)
+        if self.name == "flat-cosine":
+            return 1.0 if done < 0.72 else 0.5 + 0.5 * math.cos(math.pi * (done - 0.72) / 0.28)
+        if done < self.warmup:
+            return 0.04 + 0.96 * (0.5 - 0.5 * math.cos(math.pi * done / self.warmup))
+        return 0.5 + 0.5 * math.cos(math.pi * (done - self.warmup) / (1.0 - self.warmup)) + 1e-5
+
+
+def schedule_factor(name: str, warmup: float, total_steps: int) -> _Factor:
+    """Step -> share of the peak learning rate: `one-cycle` (Smith & Topin 2017) or `flat-cosine`."""
+    return _Factor(name, warmup, total_steps)
+
+
+def tag_loss(
+    logits: Tensor, targets: Tensor, weights: Tensor, kind: VocabularyKind, label_smoothing: float = 0.0
+) -> Tensor:
+    """Cross-entropy or binary cross-entropy; a (clip, tag) of weight 0 is unlabelled and counts nothing.
+
+    Args:
+        logits, targets, weights: (b, tags). For an exclusive vocabulary a clip's weight is its largest.
+    """
+    if kind == "exclusive":
+        if label_smoothing:
+            targets = targets * (1 - label_smoothing) + label_smoothing / targets.shape[1]
+        per_clip = -(targets * F.log_softmax(logits, dim=1)).sum(dim=1)
+        clip_weights = weights.amax(dim=1)
+        return (per_clip * clip_weights).sum() / clip_weights.sum().clamp(min=1e-6)
+    per_tag = F.binary_cross_entropy_with_logits(logits, targets, reduction="none")
+    return (per_tag * weights).sum() / weights.sum().clamp(min=1e-6)
+
+
+def validation_figures(logits: Tensor, targets: Tensor, weights: Tensor, kind: VocabularyKind) -> dict[str, float]:
+    """`loss`, `accuracy` (exclusive) or `lwlrap` (multilabel), and `macro_f1` of clips (n, tags)."""
+    figures = {"loss": float(tag_loss(logits, targets, weights, kind))}
+    truth = targets.numpy() > 0.5
+    scores = logits.numpy().astype(np.float64)
+    if kind == "exclusive":
+        true, predicted = truth.argmax(axis=1), scores.argmax(axis=1)
+        tally = tally_exclusive(true, predicted, truth.shape[1])
+        figures["accuracy"] = float(accuracy(true, predicted).squeeze())
+    else:
+        known = weights.numpy() > 0
+        tally = tally_multilabel(truth, scores > 0, known)
+        figures["lwlrap"] = float(lwlrap(truth, scores, known).squeeze())
+    figures["macro_f1"] = float(macro_f1(tally).squeeze())
+    return {name: value for name, value in figures.items() if math.isfinite(value)}
+
+
+def mixed_seed(*parts: int) -> int:
+    """One 63-bit seed from several whole numbers."""
+    return int(
+        np.random.SeedSequence(parts).generate_state(2, np.uint32).astype(np.uint64) @ np.array([1, 2**31], np.uint64)
+    )

@@ -1,0 +1,236 @@
+"""From a folder of sounds to clips that can be trained on: read, settle the recipe, prepare, group, split, check."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from earmark import layouts
+from earmark.audio.read import probe
+from earmark.data.fingerprint import find_copies
+from earmark.data.leaks import Leak, refuse_leaks
+from earmark.data.manifest import Manifest
+from earmark.data.prepare import prepare
+from earmark.data.prepared import Prepared
+from earmark.data.splits import folds as make_folds
+from earmark.data.splits import group_by as group_by_patterns
+from earmark.data.splits import merge_groups, split
+from earmark.errors import AudioError, InputError
+from earmark.features.spec import FeatureSpec
+from earmark.recipes import Recipe
+from earmark.settings import Settings, load_settings
+from earmark.types import Progress, Quiet, Vocabulary
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+log = logging.getLogger("earmark.training")
+
+ADAPTED_RATES_HZ = (8_000, 16_000, 32_000)
+UPSAMPLED_SHARE = 0.1
+SHORTEST_CLIP_S = 0.5
+PROBED_FILES = 400
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that a training needs to know of its data.
+
+    Attributes:
+        prepared: clips with their audio; its manifest has the groups and, unless folds were asked for, the split.
+        recipe: with everything settled that it takes from the data.
+        leaks: found and allowed by the user; they go into the report.
+        notes: for the report: what was adapted, merged, quarantined.
+        k: folds, or None.
+    """
+
+    prepared: Prepared
+    recipe: Recipe
+    leaks: list[Leak]
+    notes: list[str]
+    k: int | None
+
+    @property
+    def manifest(self) -> Manifest:
+        return self.prepared.manifest
+
+    def rows(self, which: str) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+        """Rows of a split: `train`, `val` or `test`."""
+        return np.flatnonzero(self.manifest.rows["split"].to_numpy() == which).astype(np.int64)
+
+
+def make_plan(
+    data: Path,
+    recipe: Recipe,
+    *,
+    layout: str | None = None,
+    group_by: Sequence[str] = (),
+    folds: int | None = None,
+    allow_leak: bool = False,
+    settings: Settings | None = None,
+    progress: Progress | None = None,
+) -> Plan:
+    """Read `data`, decode it once, and decide who is trained on, who is watched and who is judged.
+
+    Args:
+        data: a folder in a known layout, or a manifest file.
+        layout: its name, where looking is not to decide.
+        group_by: patterns on file names, `REGEX` or `tag=REGEX`: what must never be split.
+        folds: cross-validation of that many parts instead of one split.
+        allow_leak: go on when the same audio or the same group stands in two given splits.
+
+    Raises:
+        InputError: and its children, in the words of the room that found the fault.
+    """
+    settings = settings or load_settings()
+    progress = progress or Quiet()
+    notes: list[str] = []
+    manifest = layouts.read(data, layout=layout)
+    if recipe.vocabulary == "multilabel" and manifest.is_exclusive:
+        manifest = replace(manifest, vocabulary=Vocabulary(manifest.vocabulary.tags, "multilabel"))
+    if recipe.vocabulary == "exclusive" and not manifest.is_exclusive:
+        raise InputError(
+            f"{data}: some clips have several tags, but recipe {recipe.name!r} tells exactly one; "
+            "choose another recipe or --set vocabulary=multilabel."
+        )
+    if len(manifest.vocabulary) < 2 and manifest.is_exclusive:
+        raise InputError(
+            f"{data}: only one class was found ({manifest.vocabulary.tags[0]!r}); a tagger needs at least two to tell "
+            "apart, so add a folder of other sounds."
+        )
+    if group_by:
+        manifest = group_by_patterns(manifest, group_by)
+    recipe = adapt(recipe, manifest, notes)
+    prepared = prepare(
+        manifest,
+        sample_rate_hz=recipe.front_end.sample_rate_hz,
+        cache_dir=settings.cache_dir,
+        workers=settings.workers,
+        timeout_s=settings.decode_timeout_s,
+        progress=progress,
+    )
+    if prepared.quarantine:
+        notes.append(f"{len(prepared.quarantine)} files or clips were left out: see quarantine")
+        for bad in prepared.quarantine[:5]:
+            log.warning("left out (%s): %s", bad.reason, bad.message)
+        if len(prepared.quarantine) > 5:
+            log.warning("and %d more; `earmark inspect` lists them all", len(prepared.quarantine) - 5)
+    if not len(prepared.manifest):
+        raise InputError(f"{data}: no file could be used; `earmark inspect {data}` says why, file by file.")
+    manifest = prepared.manifest
+    given = (manifest.rows["split"] != "").all() or (folds is not None and manifest.rows["fold"].notna().all())
+    pairs = copy_pairs(prepared)
+    if pairs and not given:
+        before = manifest.rows["group"].nunique()
+        manifest = merge_groups(manifest, pairs)
+        merged = before - manifest.rows["group"].nunique()
+        if merged:
+            notes.append(f"{merged} groups were merged because they hold copies of the same recording")
+            log.info("copies of the same recording were found: %d groups merged, so that no split parts them", merged)
+    seed = recipe.training.seed if recipe.split.seed is None else recipe.split.seed
+    if folds is not None:
+        manifest = make_folds(manifest, folds, seed=seed)
+        # clips without a fold only ever train, so they may not share anything with a clip that is judged
+        names = ["train" if fold is pd.NA else f"fold {fold}" for fold in manifest.rows["fold"]]
+        watched = manifest.with_rows(split=names)
+    else:
+        manifest = split(manifest, val=recipe.split.val, test=recipe.split.test, seed=seed)
+        watched = manifest
+    hashes = [prepared.audio_hash(i) for i in range(len(manifest))]
+    leaks = refuse_leaks(watched, hashes, copies=pairs, allow=allow_leak)
+    if leaks:
+        notes.append(
+            f"LEAK ALLOWED: {len(leaks)} pairs of clips share audio or group across splits; figures are too good"
+        )
+    return Plan(replace(prepared, manifest=manifest), recipe, leaks, notes, folds)
+
+
+def copy_pairs(prepared: Prepared) -> list[tuple[int, int]]:
+    """Pairs of rows whose recordings are (lossy) copies of each other, or the same file under two names."""
+    first_row: dict[int, int] = {}
+    for row, recording in enumerate(prepared.recording_index):
+        first_row.setdefault(int(recording), row)
+    order = sorted(first_row)
+    prints = [prepared.fingerprint(recording) for recording in order]
+    pairs = [(order[a], order[b]) for a, b, _ in find_copies(prints)]
+    pairs += _same(prepared.recordings["audio_sha256"].tolist())
+    return sorted({(first_row[a], first_row[b]) for a, b in pairs if a in first_row and b in first_row})
+
+
+def _same(hashes: Iterable[str]) -> list[tuple[int, int]]:
+    seen: dict[str, int] = {}
+    return [(seen[value], i) for i, value in enumerate(hashes) if seen.setdefault(value, i) != i]
+
+
+def adapt(recipe: Recipe, manifest: Manifest, notes: list[str]) -> Recipe:
+    """The recipe with clip length and rate taken from the data, where it asks for that."""
+    if not (recipe.adapt.clip_s or recipe.adapt.sample_rate_hz):
+        return recipe
+    rates, durations = _probe(manifest)
+    if not rates:
+        return recipe
+    spec = recipe.front_end
+    if recipe.adapt.sample_rate_hz:
+        highest = float(np.quantile(rates, UPSAMPLED_SHARE, method="lower"))
+        usable = [rate for rate in ADAPTED_RATES_HZ if rate <= min(highest, spec.sample_rate_hz)]
+        rate = max(usable, default=min(ADAPTED_RATES_HZ[0], spec.sample_rate_hz))
+        if rate != spec.sample_rate_hz:
+            spec = at_rate(spec, rate)
+            notes.append(
+                f"audio is used at {rate} Hz: hardly any file has less, so none gives itself away by bandwidth"
+            )
+    if recipe.adapt.clip_s:
+        typical = float(np.quantile(durations, 0.9))
+        clip_s = float(np.clip(np.ceil(typical * 10) / 10, min(SHORTEST_CLIP_S, spec.clip_s), spec.clip_s))
+        if clip_s != spec.clip_s:
+            spec = spec.model_copy(update={"clip_s": clip_s})
+            notes.append(f"clips are {clip_s:g} s long: 90 % of the data is no longer than that")
+    spec = FeatureSpec.model_validate(spec.model_dump())  # a copy is not checked, and a shorter clip may be impossible
+    return recipe.model_copy(update={"front_end": spec})
+
+
+def at_rate(spec: FeatureSpec, rate_hz: int) -> FeatureSpec:
+    """The same front end at another rate: FFT, window and hop keep their length in time, bands stay below Nyquist."""
+    factor = rate_hz / spec.sample_rate_hz
+
+    def scaled(samples: int) -> int:
+        return max(1, round(samples * factor))
+
+    upper = spec.upper_hz / (spec.sample_rate_hz / 2)
+    return spec.model_copy(
+        update={
+            "sample_rate_hz": rate_hz,
+            "n_fft": 2 * scaled(spec.n_fft // 2),
+            "win_length": None if spec.win_length is None else scaled(spec.win_length),
+            "hop_length": scaled(spec.hop_length),
+            "fmax_hz": None if spec.fmax_hz is None else min(spec.fmax_hz, upper * rate_hz / 2),
+        }
+    )
+
+
+def _probe(manifest: Manifest) -> tuple[list[int], list[float]]:
+    """Rates (Hz) and durations (s) of up to PROBED_FILES files, chosen the same way each time."""
+    uris = list(dict.fromkeys(manifest.rows["uri"]))
+    if len(uris) > PROBED_FILES:
+        uris = [uris[i] for i in np.linspace(0, len(uris) - 1, PROBED_FILES).round().astype(int)]
+    rates: dict[str, int] = {}
+    lengths: dict[str, float | None] = {}
+    for uri in uris:
+        try:
+            info = probe(uri)
+        except AudioError:
+            continue  # `prepare` says what is wrong with it
+        rates[uri], lengths[uri] = info.sample_rate_hz, info.duration_s
+    durations: list[float] = []
+    for uri, start, stop in zip(manifest.rows["uri"], manifest.rows["start_s"], manifest.rows["stop_s"], strict=True):
+        whole = lengths.get(uri)
+        end = whole if np.isnan(stop) else stop
+        if end is not None and uri in rates:
+            durations.append(float(end - (0.0 if np.isnan(start) else start)))
+    return list(rates.values()), durations or [1.0]

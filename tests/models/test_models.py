@@ -1,0 +1,76 @@
+"""Nets: shapes for any clip length, published sizes, and refusals."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from earmark.errors import RecipeError
+from earmark.models import MODELS, build
+from earmark.models.reference import SaxNet
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("n_tags", [2, 11])
+def test_every_net_gives_logits_and_embedding(name: str, n_tags: int) -> None:
+    shape = (1, 64, 96)
+    net = build(name, {}, n_tags=n_tags, shape=shape).eval()
+    logits, embedding = net(torch.randn(3, *shape))
+    assert logits.shape == (3, n_tags)
+    assert embedding.shape[0] == 3
+    assert embedding.ndim == 2
+    assert embedding.dtype == torch.float32
+    # the head reads exactly what is given out as the embedding
+    expected = net.head(embedding)
+    assert torch.allclose(logits, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("frames", [1, 2, 9, 63, 321, 1001])
+@pytest.mark.parametrize("bands", [16, 64, 128])
+def test_the_default_net_takes_any_clip_length(frames: int, bands: int) -> None:
+    net = build("small-cnn", {}, n_tags=4, shape=(1, bands, frames)).eval()
+    assert net(torch.randn(1, 1, bands, frames))[0].shape == (1, 4)
+
+
+def test_published_sizes() -> None:
+    def parameters(name: str, n_tags: int, shape: tuple[int, int, int]) -> int:
+        return sum(p.numel() for p in build(name, {}, n_tags=n_tags, shape=shape).parameters())
+
+    # (3*3*1+1)*16 + (3*3*16+1)*32 + (3*3*32+1)*64 + (64+1)*3
+    assert parameters("conv-gap", 3, (1, 64, 63)) == 160 + 4640 + 18496 + 195
+    # the genre net flattens 128 x 8 x 16 = 16,384 values into 128, then 8
+    net = build("conv-flat", {}, n_tags=8, shape=(1, 128, 259))
+    assert net.hidden.in_features == 16_384
+    assert (net.hidden.out_features, net.head.out_features) == (128, 8)
+    # the sax net: 128 x 108 -> 10 channels -> 20 channels -> 700 -> 100 -> 2
+    sax = build("sax-net", {}, n_tags=2, shape=(1, 128, 108))
+    assert [layer.out_features for layer in (sax.fc1, sax.fc2, sax.head)] == [700, 100, 2]
+    assert (sax.conv1.out_channels, sax.conv2.out_channels, sax.conv1.stride) == (10, 20, (2, 2))
+
+
+def test_the_sax_net_clips_its_logits_only_when_asked() -> None:
+    torch.manual_seed(0)
+    features = torch.randn(64, 1, 128, 108)
+    clipped = SaxNet(2, 1, (128, 108), output_relu=True)
+    whole = SaxNet(2, 1, (128, 108))
+    whole.load_state_dict(clipped.state_dict())
+    assert torch.equal(clipped(features)[0], whole(features)[0].clamp(min=0))
+    assert (whole(features)[0] < 0).any()
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "said"),
+    [
+        ("smallcnn", {}, "did you mean 'small-cnn'"),
+        ("small-cnn", {"width": [8, 8]}, "did you mean 'widths'"),
+        ("small-cnn", {"n_tags": 3}, "takes no 'n_tags'"),
+        ("conv-gap", {"widths": [1, 2]}, "conv-gap cannot be built"),
+        ("sax-net", {"widths": ["a", 3]}, "sax-net cannot be built"),
+    ],
+)
+def test_a_net_that_cannot_be_built_is_refused_in_one_sentence(
+    name: str, arguments: dict[str, object], said: str
+) -> None:
+    with pytest.raises(RecipeError) as refused:
+        build(name, arguments, n_tags=2, shape=(1, 64, 63))
+    assert said in str(refused.value)
