@@ -1,0 +1,275 @@
+"""Work over many files in worker processes: a decoder that crashes, hangs or fills the memory costs only its file."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection, wait
+from multiprocessing.reduction import ForkingPickler
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from earmark.errors import AudioError, EarmarkError, InputError
+from earmark.types import Progress, Quiet, Reason
+
+T = TypeVar("T")
+
+MEMORY_LIMIT = 4 << 30
+"""Bytes of memory that one worker may take at most; less where the machine has less to share out."""
+
+_POLL_S = 0.2  # between two looks at the workers' memory
+_SHORT_WORK_S = 0.05  # work shorter than this is handed out one ahead, so that no worker waits for the caller
+_SMALL_ARGUMENT = 1 << 14  # bytes that a socket surely takes without anybody reading
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome(Generic[T]):
+    """What became of one item.
+
+    Attributes:
+        index: of the item in the sequence given.
+        path: as given.
+        value: what the work returned; None where it failed.
+        error: why it failed: the work's own AudioError, or CRASHED, TIMED_OUT, TOO_LARGE.
+    """
+
+    index: int
+    path: str
+    value: T | None
+    error: AudioError | None
+
+
+def map_files(
+    work: Callable[[Any], T],
+    items: Sequence[tuple[str, Any]],
+    *,
+    workers: int,
+    timeout_s: float,
+    progress: Progress | None = None,
+    memory_limit: int | None = None,
+) -> Iterator[Outcome[T]]:
+    """`work(argument)` for each (path, argument), in worker processes; outcomes come as they finish.
+
+    Each item has one outcome. Where the work raises AudioError, that is its error; any other EarmarkError (a full
+    disk) ends the run and is raised here; any other exception, a worker that dies, one that takes longer than
+    `timeout_s` and one that takes more memory than its share each become an AudioError of that item alone, and the
+    worker is replaced. Closing the iterator, Ctrl-C, or the end of this process ends all workers.
+
+    Args:
+        work: a function at the top of an importable module (not of the script being run).
+        items: path (for messages) and what `work` is called with.
+        workers: processes, > 0.
+        timeout_s: for one item, > 0.
+        progress: told of each file that is done.
+        memory_limit: bytes a worker may take; default `MEMORY_LIMIT`, or an equal share of the machine's memory.
+    """
+    if workers < 1 or not timeout_s > 0:
+        raise InputError(f"workers={workers}, timeout_s={timeout_s}: expected both above 0.")
+    if getattr(work, "__module__", "__main__") == "__main__":
+        raise InputError(f"{work!r} cannot run in a worker: define it in a module that can be imported.")
+    if not items:
+        return
+    progress = progress or Quiet()
+    workers = min(workers, len(items))
+    limit = memory_limit or min(MEMORY_LIMIT, _machine_memory() // (workers + 1))
+    run = _Run(work, items, timeout_s, limit)
+    progress.start("read", len(items), "files")
+    try:
+        run.start(workers)
+        for outcome in run.outcomes():
+            progress.advance(1)
+            yield outcome
+    finally:
+        run.end()
+        progress.stop()
+
+
+@dataclass(slots=True, eq=False)
+class _Worker:
+    pid: int
+    connection: Connection
+    held: deque[int] = field(default_factory=deque)  # items handed over, the first of them in work
+    deadline: float = 0.0
+    ending: Reason | None = None  # why it was killed
+
+
+class _Run:
+    """One map_files: the template process, the workers, and who holds what."""
+
+    def __init__(self, work: Callable[[Any], Any], items: Sequence[tuple[str, Any]], timeout_s: float, limit: int):
+        self._work = work
+        self._items = items
+        self._timeout_s = timeout_s
+        self._limit = limit
+        self._queue = deque(range(len(items)))
+        self._left = len(items)
+        self._workers: list[_Worker] = []
+        self._mean_s = 1.0
+        self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        code = (
+            f"import sys; sys.path[:] = {sys.path!r}\n"
+            "from earmark.audio.worker import template\n"
+            f"template({theirs.fileno()}, {work.__module__!r}, {limit})"
+        )
+        # a session of its own: a Ctrl-C in the terminal reaches the caller, who then ends the workers
+        self._template = subprocess.Popen(
+            [sys.executable, "-c", code], pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, start_new_session=True
+        )
+        theirs.close()
+
+    def start(self, workers: int) -> None:
+        for _ in range(workers):
+            self._workers.append(self._fork())
+
+    def _fork(self) -> _Worker:
+        ours, theirs = socket.socketpair()
+        with theirs:
+            try:
+                socket.send_fds(self._control, [b"fork"], [theirs.fileno()])
+                pid = int(self._control.recv(64) or b"0")
+            except OSError:
+                pid = 0
+        if pid <= 0:
+            ours.close()
+            raise EarmarkError("the worker processes cannot be started: see the messages above; is memory left?")
+        return _Worker(pid, Connection(ours.detach()))
+
+    def outcomes(self) -> Iterator[Outcome[Any]]:
+        while self._left:
+            self._hand_out()
+            by_connection = {worker.connection: worker for worker in self._workers}
+            ready = wait(list(by_connection), timeout=_POLL_S)
+            for connection in ready:
+                outcome = self._collect(by_connection[connection])  # type: ignore[index]
+                if outcome is not None:
+                    self._left -= 1
+                    yield outcome
+            self._end_the_overdue(busy=[w for c, w in by_connection.items() if c not in ready])
+
+    def _hand_out(self) -> None:
+        ahead = 2 if self._mean_s < _SHORT_WORK_S else 1
+        for depth in range(ahead):
+            for worker in self._workers:
+                if not self._queue:
+                    return
+                if len(worker.held) != depth:
+                    continue
+                index = self._queue[0]
+                message = ForkingPickler.dumps((index, self._timeout_s, self._work, self._items[index][1]))
+                if depth and len(message) > _SMALL_ARGUMENT:
+                    continue  # both ends could wait for the other to read
+                self._queue.popleft()
+                worker.held.append(index)
+                if depth == 0:
+                    worker.deadline = time.monotonic() + self._timeout_s
+                with contextlib.suppress(OSError):  # it may be dead, which the next look at its connection finds
+                    worker.connection.send_bytes(message)
+
+    def _collect(self, worker: _Worker) -> Outcome[Any] | None:
+        try:
+            index, kind, value = worker.connection.recv()
+        except (EOFError, OSError):
+            return self._bury(worker)
+        if kind == "broken":
+            raise InputError(f"{self._work!r} cannot be used in a worker process: {value}.")
+        now = time.monotonic()
+        began = worker.deadline - self._timeout_s
+        self._mean_s += 0.2 * (now - began - self._mean_s)
+        worker.held.popleft()
+        worker.deadline = now + self._timeout_s
+        path = self._items[index][0]
+        if kind == "value":
+            return Outcome(index, path, value, None)
+        if kind == "stop":
+            raise value
+        if kind == "refused":
+            return Outcome(index, path, None, value)
+        if kind == "memory":
+            return Outcome(index, path, None, self._error(path, Reason.TOO_LARGE))
+        return Outcome(index, path, None, self._error(path, Reason.CRASHED, str(value)))
+
+    def _bury(self, worker: _Worker) -> Outcome[Any] | None:
+        """A dead worker: its first item is at fault, the others go back, and another worker takes its place."""
+        worker.connection.close()
+        self._workers.remove(worker)
+        self._control.send(f"wait {worker.pid}".encode())
+        status = int(self._control.recv(64) or b"0")
+        held = list(worker.held)
+        self._queue.extendleft(reversed(held[1:]))
+        if self._queue or not self._workers:
+            self._workers.append(self._fork())
+        if not held:
+            return None
+        path = self._items[held[0]][0]
+        number = status & 0x7F
+        reason = worker.ending or (Reason.TIMED_OUT if number == signal.SIGALRM else Reason.CRASHED)
+        words = f"signal {signal.Signals(number).name}" if number else f"exit status {status >> 8}"
+        return Outcome(held[0], path, None, self._error(path, reason, words))
+
+    def _end_the_overdue(self, busy: list[_Worker]) -> None:
+        now = time.monotonic()
+        for worker in busy:
+            if worker.held and now > worker.deadline:
+                self._kill(worker, Reason.TIMED_OUT)
+            elif _resident_bytes(worker.pid) > self._limit:
+                self._kill(worker, Reason.TOO_LARGE)
+
+    def _kill(self, worker: _Worker, reason: Reason) -> None:
+        if worker.ending is None:
+            worker.ending = reason
+            _kill(worker.pid)
+
+    def _error(self, path: str, reason: Reason, words: str = "") -> AudioError:
+        if reason is Reason.TIMED_OUT:
+            message = (
+                f"{path} took longer than {self._timeout_s:g} s to decode: it may be crafted or damaged; remove it."
+            )
+        elif reason is Reason.TOO_LARGE:
+            message = (
+                f"{path} needed more than the {self._limit / 2**30:.1f} GiB that one file may take: cut it into "
+                "shorter files."
+            )
+        else:
+            message = f"{path} made its decoder fail ({words}): it may be crafted or damaged; remove it."
+        return AudioError(path, reason, message)
+
+    def end(self) -> None:
+        """Ends every worker and the template; nothing of this run is left."""
+        for worker in self._workers:
+            _kill(worker.pid)
+            worker.connection.close()
+        self._workers.clear()
+        self._control.close()  # on which the template ends
+        try:
+            self._template.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            self._template.kill()
+            self._template.wait()
+
+
+def _kill(pid: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+
+
+def _resident_bytes(pid: int) -> int:
+    """Memory in use by a process; 0 where the system does not tell (only Linux has /proc)."""
+    try:
+        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, IndexError, ValueError):
+        return 0
+
+
+def _machine_memory() -> int:
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (ValueError, OSError):
+        return 8 << 30
