@@ -46,7 +46,7 @@ class Bundle:
     def has(self, name: str) -> bool:
         return name in self.header.files
 
-    def reference(self) -> dict[str, npt.NDArray[np.generic]]:
+    def reference(self) -> dict[str, npt.NDArray[np.floating]]:
         """The arrays of reference.npz (embedding mean and covariance, score quantiles); empty where there is none."""
         if not self.has(REFERENCE_NAME):
             return {}

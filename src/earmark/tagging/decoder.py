@@ -139,8 +139,8 @@ class Decoder:
                 raise AudioError(
                     path,
                     Reason.TIMED_OUT,
-                    f"{path}: the decoder gave nothing for {self.timeout_s:g} s; convert the file with another program, "
-                    "or raise EARMARK_DECODE_TIMEOUT if the disk is slow.",
+                    f"{path}: the decoder gave nothing for {self.timeout_s:g} s; convert the file with another "
+                    "program, or raise EARMARK_DECODE_TIMEOUT if the disk is slow.",
                 )
             n = os.readv(descriptor, [view[got:]])
             if n == 0:

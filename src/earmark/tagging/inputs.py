@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Iterable, Iterator
-from pathlib import Path
+from collections.abc import Iterable, Iterator, Sequence
 from typing import BinaryIO
 
-from earmark.audio.read import find_audio
+from earmark.audio.find import looks_like_audio
 from earmark.errors import InputError
 
 
@@ -30,22 +29,47 @@ def expand(inputs: Iterable[str], listing: BinaryIO | None = None, *, zero_separ
                 raise InputError("-: no list of paths to read from.")
             yield from _listed(listing, b"\0" if zero_separated else b"\n")
             continue
-        path = Path(text)
-        if path.is_dir():
-            yield from _found(path)
-        elif not path.exists() and glob.has_magic(text):
+        if os.path.isdir(text):
+            yield from _found(text)
+        elif not os.path.exists(text) and glob.has_magic(text):
             yield from _matched(text)
         else:
             yield text
 
 
-def _found(folder: Path) -> Iterator[str]:
+def count_files(inputs: Sequence[str]) -> int | None:
+    """How many recordings `expand` will give, where that can be known without looking into folders and lists."""
+    plain = all(text != "-" and not os.path.isdir(text) and os.path.exists(text) for text in inputs)
+    return len(inputs) if plain else None
+
+
+def _found(folder: str) -> Iterator[str]:
     empty = True
-    for path in find_audio(folder):
+    for name in _walk(folder):
         empty = False
-        yield str(path)
+        yield name
     if empty:
         raise InputError(f"{folder}: no audio file in it; expected WAV, FLAC, OGG, MP3, M4A and the like.")
+
+
+def _walk(folder: str) -> Iterator[str]:
+    """What `earmark.audio.find.find_audio` finds, folder by folder: a list of a million paths is never made."""
+    seen: set[tuple[int, int]] = set()
+    for place, folders, files in os.walk(folder, followlinks=True, onerror=_refuse):
+        status = os.stat(place)
+        if (status.st_dev, status.st_ino) in seen:
+            folders.clear()
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        files.sort()
+        for name in files:
+            if not name.startswith(".") and looks_like_audio(name):
+                yield os.path.join(place, name)
+
+
+def _refuse(error: OSError) -> None:
+    raise InputError(f"{error.filename}: cannot be listed ({error.strerror}); check its permissions.") from None
 
 
 def _matched(pattern: str) -> Iterator[str]:
@@ -53,7 +77,7 @@ def _matched(pattern: str) -> Iterator[str]:
     for name in sorted(glob.iglob(pattern, recursive=True)):
         empty = False
         if os.path.isdir(name):
-            yield from (str(path) for path in find_audio(Path(name)))
+            yield from _walk(name)
         else:
             yield name
     if empty:

@@ -68,6 +68,8 @@ class PathSet:
 class JournaledFile:
     """An output file that only grows, and its journal.
 
+    `done` holds what earlier runs had done when this one began.
+
     Args:
         path: the output; the journal lies beside it as `NAME.journal`.
         header: what the output begins with (the head line of a CSV), or nothing.
@@ -106,7 +108,6 @@ class JournaledFile:
         self._file.write(data)
         self._end += len(data)
         self._pending.append({"path": path, "end": self._end})
-        self.done.add(path)
         if len(self._pending) >= _COMMIT_FILES or time.monotonic() - self._committed_at > _COMMIT_S:
             self.commit()
 

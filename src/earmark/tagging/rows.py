@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
 from earmark.errors import InputError
 from earmark.tagging.scores import UNKNOWN_TAG, Array, Row, Scores, TagScore
+
+Per: TypeAlias = Literal["window", "recording", "event"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +28,7 @@ class Choice:
         refuse: show the tag `unknown`, without probability, for windows that are unknown.
     """
 
-    per: Literal["window", "recording", "event"] = "window"
+    per: Per = "window"
     threshold: float | None = None
     top: int | None = None
     all_tags: bool = False
@@ -65,6 +67,23 @@ class Choice:
         if self.top is not None:
             return everything[: self.top]
         return scores.heard(probabilities, logits) or everything[:1]
+
+
+def decide_per(per: str | None, *, events: bool, format: str | None) -> Per:
+    """What rows are per: as asked; else events for label files, recordings for people, windows for tables."""
+    if events and per not in (None, "event"):
+        raise InputError(f"--events and --per {per} exclude each other; keep one.")
+    if events or per == "event":
+        return "event"
+    if per == "window":
+        return "window"
+    if per == "recording":
+        return "recording"
+    if per is not None:
+        raise InputError(f"--per {per}: unknown; expected window, recording or event.")
+    if format in ("audacity", "raven"):
+        return "event"
+    return "window" if format else "recording"
 
 
 def rows(scores: Scores, choice: Choice) -> Iterator[Row]:

@@ -54,9 +54,9 @@ class Scores:
         logits: (w, tags) float32, raw.
         probabilities: (w, tags) float32, calibrated.
         mean_logits: (tags,) float32, the mean over the windows: what evaluation judges a clip by.
-        mean_probabilities: (tags,) float32, the calibrated probabilities of `mean_logits` (not a mean of probabilities).
+        mean_probabilities: (tags,) float32, calibrated, of `mean_logits` (not a mean of probabilities).
         vocabulary: the columns.
-        thresholds: (tags,) probability from which a tag counts; None for an exclusive model, whose likeliest tag counts.
+        thresholds: (tags,) probability from which a tag counts; None: the likeliest counts (exclusive model).
         bundle_hash: which model said so.
         unknown: (w,) float32, how unlike the training sounds each window is; None where the model cannot tell.
         unknown_threshold: windows above it count as unknown.
@@ -118,7 +118,9 @@ class Scores:
         count = int((probabilities >= limits).sum())
         if self.vocabulary.kind == "exclusive" and threshold is None:
             count = min(count, 1)
-        return [s for s in self.best(probabilities, logits, len(limits)) if s.probability >= limits[self._at(s)]][:count]
+        return [s for s in self.best(probabilities, logits, len(limits)) if s.probability >= limits[self._at(s)]][
+            :count
+        ]
 
     def events(
         self,

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime as ort
 
+from earmark.audio.examine import check_usable
 from earmark.audio.read import stream
 from earmark.audio.signal import resample, skip_silence, to_mono
 from earmark.bundle.load import Bundle, load_bundle
@@ -33,8 +34,8 @@ class Tagger:
     The same recording gives the same numbers from `tag`, `tag_many`, a stream or an array, alone or among others:
     windows are cut by one rule and batched by their place in the recording, never with another recording's.
 
-    A front end that skips silence does so within each window here, so that times stay true; `clip_logits` skips it in the
-    whole clip first, as training does.
+    A front end that skips silence does so within each window here, so that times stay true; `clip_logits` skips it in
+    the whole clip first, as training does.
 
     Args:
         bundle: an opened model folder.
@@ -96,7 +97,11 @@ class Tagger:
         return _mean(logits), _mean(embeddings)
 
     def tag(
-        self, source: str | Path | npt.NDArray[np.floating], sample_rate_hz: int | None = None, *, overlap: float | None = None
+        self,
+        source: str | Path | npt.NDArray[np.floating],
+        sample_rate_hz: int | None = None,
+        *,
+        overlap: float | None = None,
     ) -> Scores:
         """Tag a file, or samples.
 
@@ -115,13 +120,17 @@ class Tagger:
             if sample_rate_hz is not None:
                 raise InputError("tag: sample_rate_hz goes with samples; a file knows its own rate.")
             with stream(source, sample_rate_hz=self.sample_rate_hz) as blocks:
-                scores = self.tag_blocks(str(source), blocks, overlap=overlap)
+                scores = self.tag_blocks(
+                    str(source), checked(str(source), blocks, self.sample_rate_hz), overlap=overlap
+                )
             return scores if blocks.warning is None else _with_warning(scores, blocks.warning)
         if sample_rate_hz is None:
             raise InputError("tag: samples need their sample_rate_hz, e.g. tagger.tag(samples, 44100).")
         mono = resample(to_mono(np.asarray(source, np.float32)), sample_rate_hz, self.sample_rate_hz)
         if not np.isfinite(mono).all():
-            raise AudioError("samples", Reason.NON_FINITE, "tag: the samples hold NaN or infinity; expected finite numbers.")
+            raise AudioError(
+                "samples", Reason.NON_FINITE, "tag: the samples hold NaN or infinity; expected finite numbers."
+            )
         return self.tag_blocks("", [mono], overlap=overlap)
 
     def tag_blocks(self, name: str, blocks: Iterable[Samples], *, overlap: float | None = None) -> Scores:
@@ -182,6 +191,17 @@ class Tagger:
         for block in blocks:
             yield from cutter.feed(block)
         yield from cutter.finish()
+
+
+def checked(path: str, blocks: Iterable[Samples], sample_rate_hz: int) -> Iterator[Samples]:
+    """The blocks of a file; at the end AudioError if it was too short or silent throughout, by preparing's rules."""
+    frames, peak = 0, 0.0
+    for block in blocks:
+        frames += len(block)
+        if len(block):
+            peak = max(peak, float(block.max()), -float(block.min()))
+        yield block
+    check_usable(path, frames=frames, sample_rate_hz=sample_rate_hz, peak=peak)
 
 
 def load(path: str | Path, *, threads: int | None = None, verify: bool = True) -> Tagger:
