@@ -1,7 +1,7 @@
 """Is this sound of a kind the model has never learnt? Scores from embeddings and logits; higher = more unknown.
 
 Components, each known from the literature:
-  mahalanobis  squared distance of the embedding to the nearest class mean under one shared covariance
+  mahalanobis  distance of the embedding to the nearest class mean under one shared covariance
                (Lee et al., A simple unified framework for detecting out-of-distribution samples, NeurIPS 2018)
   energy       minus the free energy of the logits: -logsumexp(z) for exclusive vocabularies, -sum softplus(z) for
                multilabel ones (Liu et al., Energy-based OOD detection, NeurIPS 2020; Wang et al., NeurIPS 2021)
@@ -9,6 +9,11 @@ Components, each known from the literature:
 
 A clip's score is the mean of the chosen components, each as a z-score against the validation clips (median, and the
 spread from median to 84 % quantile), so that no component's unit decides. Only numpy is needed to score.
+
+The default is the distance alone, by measurement: over twelve small nets (three of ten classes of ESC-10, of
+instruments and of spoken digits left out, four draws each) its mean AUROC was 0.68, that of
+energy, largest logit and softmax 0.53, and every mean of the distance with one of those was below the distance alone.
+`evaluation.calibrate.left_out_auroc` measures it again for any model.
 """
 
 from __future__ import annotations
@@ -24,7 +29,7 @@ from earmark.metrics.ranking import roc_auc
 from earmark.types import VocabularyKind
 
 COMPONENTS = ("mahalanobis", "energy", "max_logit")
-DEFAULT = ("mahalanobis", "energy")
+DEFAULT = ("mahalanobis",)
 REFUSED_PART = 0.05  # of the validation clips, which are all of known kinds
 QUANTILES = np.linspace(0, 1, 101)
 
@@ -52,8 +57,8 @@ def fit(
         refused_part: the part of the validation clips that the threshold refuses, in 0..1.
 
     Returns:
-        float32 arrays: `means` (classes, d) of the tags that have a positive, `precision` (d, d) the inverse of the
-        shared covariance, `mean` (d,) and `covariance_diagonal` (d,) of all training clips (for drift), `centre` and
+        float32 arrays: `means` (classes, d) of the tags that have a positive and `precision` (d, d), the inverse of
+        the shared covariance; `mean` (d,) and `covariance_diagonal` (d,) of all training clips (for drift), `centre` and
         `spread` (len(COMPONENTS),), `used` (len(COMPONENTS),) 1 where used, `threshold` (1,), `score_quantiles` (101,)
         of the validation clips' scores, `kind` (1,) 1 for multilabel.
 
