@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Protocol
 
-from earmark.audio.read import find_audio, looks_like_audio
+from earmark.audio.find import find_audio, looks_like_audio
 from earmark.data.manifest import Manifest
 from earmark.errors import InputError, LayoutError
 from earmark.layouts import audiofolder, esc50, folder, manifest, urbansound8k

@@ -6,7 +6,7 @@ import unicodedata
 from collections import Counter
 from pathlib import Path
 
-from earmark.audio.read import find_audio
+from earmark.audio.find import find_audio
 from earmark.data.manifest import Item, Manifest, build
 from earmark.errors import LayoutError
 from earmark.layouts.walk import log, split_named

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from earmark.audio.read import looks_like_audio
+from earmark.audio.find import looks_like_audio
 
 log = logging.getLogger("earmark.layouts")
 
