@@ -75,9 +75,13 @@ class StatisticsFitter:
         if pictures.ndim != 4:
             raise InputError(f"band statistics are fitted on (b, channels, bands, frames), got shape {pictures.shape}.")
         exact = pictures.astype(np.float64)
-        self._count += exact.shape[0] * exact.shape[3]
-        self._sum = self._sum + exact.sum(axis=(0, 3))
-        self._squares = self._squares + (exact * exact).sum(axis=(0, 3))
+        self.add_sums(exact.shape[0] * exact.shape[3], exact.sum(axis=(0, 3)), (exact * exact).sum(axis=(0, 3)))
+
+    def add_sums(self, count: int, sums: npt.NDArray[np.float64], squares: npt.NDArray[np.float64]) -> None:
+        """Sums (channels, bands) over `count` frames of the pictures and of their squares, made elsewhere."""
+        self._count += count
+        self._sum = self._sum + sums
+        self._squares = self._squares + squares
 
     def statistics(self) -> BandStatistics:
         """Mean and (population) deviation per channel and band over clips and frames."""
