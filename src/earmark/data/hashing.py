@@ -9,6 +9,26 @@ import numpy as np
 from earmark.types import Samples
 
 
+class AudioDigest:
+    """Hash of decoded audio at its own rate, taken block by block; see `audio_sha256` for what is hashed."""
+
+    def __init__(self, sample_rate_hz: int) -> None:
+        self._digest = hashlib.sha256(f"{int(sample_rate_hz)}:".encode())
+
+    def update(self, samples: Samples) -> None:
+        """The next (n,) float32 mono samples at the native rate; how they are cut into blocks does not matter."""
+        block = 1 << 20  # in blocks, so a 15-hour file needs no second copy of itself
+        for start in range(0, len(samples), block):
+            scaled = samples[start : start + block] * np.float32(32768.0)
+            np.rint(scaled, out=scaled)
+            np.clip(scaled, -32768, 32767, out=scaled)
+            self._digest.update(scaled.astype("<i2").data)
+
+    def hexdigest(self) -> str:
+        """64 hex digits of everything so far."""
+        return self._digest.hexdigest()
+
+
 def audio_sha256(samples: Samples, sample_rate_hz: int) -> str:
     """Hash of decoded audio at its own rate.
 
@@ -21,9 +41,6 @@ def audio_sha256(samples: Samples, sample_rate_hz: int) -> str:
         and clipped to int16, little endian. Audio of 16 bits or fewer survives that exactly, so every lossless copy
         agrees; silence of two lengths does not.
     """
-    digest = hashlib.sha256(f"{int(sample_rate_hz)}:".encode())
-    block = 1 << 20  # in blocks, so a 15-hour file needs no second copy of itself
-    for start in range(0, len(samples), block):
-        scaled = np.rint(samples[start : start + block] * np.float32(32768.0))
-        digest.update(np.clip(scaled, -32768, 32767).astype("<i2").tobytes())
+    digest = AudioDigest(sample_rate_hz)
+    digest.update(samples)
     return digest.hexdigest()

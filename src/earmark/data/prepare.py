@@ -1,0 +1,294 @@
+"""From a manifest to samples that can be sliced: decode every recording once, in parallel, into the store."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from earmark.audio.pool import Outcome, map_files
+from earmark.data.decode import Decoded, Job, decode, hash_file
+from earmark.data.manifest import Manifest
+from earmark.data.prepared import Prepared, Quarantined
+from earmark.data.shards import SHARD_BYTES, DiskFull, Entry, SeenFile, ShardWriter
+from earmark.data.store import Store
+from earmark.errors import AudioError, CacheError
+from earmark.types import Progress, Quiet, Reason
+
+LARGE_FILE_BYTES = 32 * 2**20
+"""Files past this size are decoded last, with a time limit that grows with their size."""
+SURE_BYTES_PER_FILE_BYTE = 0.05
+"""Prepared bytes that a byte of any file comes to at the least (24-bit stereo at 192 kHz, down to 16 kHz, is 0.03)."""
+SPILL_KEPT_S = 86400.0
+ESTIMATE_FROM = 16  # files after which the rest is estimated from what those became
+
+_log = logging.getLogger("earmark.data")
+
+
+def prepare(
+    manifest: Manifest,
+    *,
+    sample_rate_hz: int,
+    cache_dir: Path,
+    workers: int,
+    timeout_s: float,
+    progress: Progress | None = None,
+    retry: bool = False,
+    shard_bytes: int = SHARD_BYTES,
+    open_file: Any = open,
+) -> Prepared:
+    """Decode what is not in the store yet, and give back samples to slice.
+
+    Safe to kill at any moment and to run in several processes at once: what was finished is not done again.
+
+    Args:
+        manifest: clips; rows whose recording is in quarantine are dropped from the result and listed in it.
+        sample_rate_hz: of the prepared audio.
+        cache_dir: Earmark's cache folder.
+        workers: processes that decode.
+        timeout_s: for one file; a file past 32 MiB gets that much for each 32 MiB.
+        progress: told one `file` at a time.
+        retry: decode files again that are in quarantine from an earlier run.
+        shard_bytes: size past which a new shard is begun.
+        open_file: how files of the store are opened for writing.
+
+    Raises:
+        CacheError: the disk is full or the store cannot be written; nothing half-written stays.
+    """
+    progress = Quiet() if progress is None else progress
+    store = Store(cache_dir, sample_rate_hz, shard_bytes=shard_bytes)
+    uris = list(dict.fromkeys(manifest.rows["uri"]))
+    bad: dict[str, Quarantined] = {}
+    keys: dict[str, str] = {}  # uri -> file_sha256
+    for attempt in range(3):  # again only where another process pruned the store meanwhile
+        with store.writer(open_file=open_file) as writer:
+            todo = _look_up(store, writer, uris, keys, bad, timeout_s=timeout_s, retry=retry and attempt == 0)
+            if todo:
+                _fill(store, writer, todo, keys, bad, workers=workers, timeout_s=timeout_s, progress=progress)
+            writer.commit()
+            store.note_use(manifest.root, manifest.name, keys.values())
+            wrote = writer.journal_path.exists()
+        if wrote:
+            store.merge()
+        if all(key in store.entries for key in keys.values()):
+            break
+    else:
+        raise CacheError(f"{store.folder}: prepared audio keeps vanishing; stop what prunes it, then run this again.")
+    warned = [store.entries[key] for key in dict.fromkeys(keys.values()) if store.entries[key].warning]
+    for entry in warned[:5]:
+        _log.warning("%s", entry.warning)
+    if len(warned) > 5:
+        _log.warning("%d more files decoded only in part; `earmark inspect` lists them.", len(warned) - 5)
+    if bad:
+        _log.warning(
+            "%d of %d files cannot be used and are left out (%s); `earmark inspect` says why for each.",
+            len(bad), len(uris), _tally(item.reason for item in bad.values()),
+        )  # fmt: skip
+    return Prepared.of(manifest, store, keys, list(bad.values()))
+
+
+def _look_up(
+    store: Store,
+    writer: ShardWriter,
+    uris: list[str],
+    keys: dict[str, str],
+    bad: dict[str, Quarantined],
+    *,
+    timeout_s: float,
+    retry: bool,
+) -> list[tuple[str, int]]:
+    """Sort the files into known (`keys`), known bad (`bad`) and, returned, yet to decode: (uri, bytes)."""
+    keys.clear()
+    bad.clear()
+    sizes = {entry.file_bytes for entry in store.entries.values()}
+    todo: list[tuple[str, int]] = []
+    for uri in uris:
+        try:
+            stat = os.stat(uri)
+        except OSError as error:
+            message = f"{uri}: cannot be opened ({error.strerror}); check the path and its rights."
+            bad[uri] = Quarantined(uri, Reason.MISSING, message)
+            continue
+        seen = store.seen(uri, stat)
+        if seen is not None and seen.reason:
+            longer = seen.reason == Reason.TIMED_OUT and timeout_s > seen.timeout_s
+            if not retry and not longer:
+                bad[uri] = Quarantined(uri, Reason(seen.reason), seen.message)
+                continue
+        elif seen is not None and seen.file_sha256 in store.entries:
+            keys[uri] = seen.file_sha256
+            continue
+        elif stat.st_size in sizes and (key := _hash_or_none(uri)) in store.entries:
+            # moved or copied: same size as something in the store, so its hash is worth a look before it is decoded
+            assert key is not None
+            keys[uri] = key
+            writer.record(SeenFile(uri, stat.st_size, stat.st_mtime_ns, key))
+            continue
+        todo.append((uri, stat.st_size))
+    return todo
+
+
+def _fill(
+    store: Store,
+    writer: ShardWriter,
+    todo: list[tuple[str, int]],
+    keys: dict[str, str],
+    bad: dict[str, Quarantined],
+    *,
+    workers: int,
+    timeout_s: float,
+    progress: Progress,
+) -> None:
+    """Decode `todo` in worker processes and append what comes back."""
+    room = _Room(store.folder, todo)
+    progress.start("Preparing audio", len(todo), "file")
+    try:
+        for outcome in _outcomes(todo, store, workers=workers, timeout_s=timeout_s):
+            if outcome.value is None:
+                error = outcome.error
+                assert error is not None
+                _remember_bad(writer, error, outcome.path, bad, timeout_s)
+            else:
+                done = outcome.value
+                if done.file_sha256 not in store.entries:
+                    entry = _append(writer, done)
+                    store.entries[entry.file_sha256] = entry
+                elif done.spill:
+                    os.unlink(done.spill)
+                keys[outcome.path] = done.file_sha256
+                writer.record(SeenFile(outcome.path, done.file_bytes, done.mtime_ns, done.file_sha256))
+                room.spent(done.file_bytes, 2 * done.n_samples)
+            progress.advance(1)
+    except DiskFull as error:
+        raise CacheError(room.refusal(full=True)) from error
+    finally:
+        progress.stop()
+
+
+def _outcomes(
+    todo: list[tuple[str, int]], store: Store, *, workers: int, timeout_s: float
+) -> Iterator[Outcome[Decoded]]:
+    """Ordinary files first, then large ones, each with the time its size calls for."""
+    spill_dir = store.folder / "spill"
+    spill_dir.mkdir(exist_ok=True)
+    for stale in spill_dir.iterdir():  # of a run that was killed
+        if time.time() - stale.stat().st_mtime > SPILL_KEPT_S:
+            stale.unlink(missing_ok=True)
+    small = [uri for uri, size in todo if size <= LARGE_FILE_BYTES]
+    large = [(uri, size) for uri, size in todo if size > LARGE_FILE_BYTES]
+    batches = [(small, timeout_s)] if small else []
+    if large:
+        share = -(-max(size for _, size in large) // LARGE_FILE_BYTES)
+        batches.append(([uri for uri, _ in large], timeout_s * share))
+    for uris, limit_s in batches:
+        jobs = [(uri, Job(uri, store.sample_rate_hz, str(spill_dir))) for uri in uris]
+        yield from map_files(decode, jobs, workers=min(workers, len(jobs)), timeout_s=limit_s)
+
+
+def _append(writer: ShardWriter, done: Decoded) -> Entry:
+    shard, offset = writer.append(done.blocks())
+    entry = Entry(
+        file_sha256=done.file_sha256,
+        shard=shard,
+        offset=offset,
+        n_samples=done.n_samples,
+        scale=done.scale,
+        crc32=done.crc32,
+        file_bytes=done.file_bytes,
+        audio_sha256=done.audio_sha256,
+        sample_rate_hz=done.sample_rate_hz,
+        channels=done.channels,
+        duration_s=done.duration_s,
+        format=done.format,
+        peak=done.peak,
+        rms_db=done.rms_db,
+        warning=_plain(done.warning),
+        fingerprint=done.fingerprint,
+    )
+    writer.record(entry)
+    return entry
+
+
+def _remember_bad(
+    writer: ShardWriter, error: AudioError, uri: str, bad: dict[str, Quarantined], timeout_s: float
+) -> None:
+    reason, message = Reason(error.reason), _plain(str(error))
+    bad[uri] = Quarantined(uri, reason, message)
+    if reason is Reason.MISSING:
+        return
+    try:
+        stat = os.stat(uri)
+    except OSError:
+        return  # gone meanwhile: there is nothing to remember
+    writer.record(SeenFile(uri, stat.st_size, stat.st_mtime_ns, "", reason.value, message, timeout_s))
+
+
+class _Room:
+    """Watches the disk: refuses before the work where the room is clearly short, and soon after it began where the
+    first files show that it will be."""
+
+    def __init__(self, folder: Path, todo: list[tuple[str, int]]) -> None:
+        self._folder = folder
+        self._files_left = len(todo)
+        self._bytes_left = sum(size for _, size in todo)
+        self._read = self._written = self._files = 0
+        self._files_all = len(todo)
+        self._check(self._bytes_left * SURE_BYTES_PER_FILE_BYTE)
+
+    def spent(self, file_bytes: int, prepared_bytes: int) -> None:
+        self._files += 1
+        self._read += file_bytes
+        self._written += prepared_bytes
+        self._bytes_left -= file_bytes
+        if self._files == ESTIMATE_FROM:
+            self._check(0.8 * self.needed())  # only where it is clear
+
+    def needed(self) -> float:
+        """Bytes that the files still to come will take, going by those that are done."""
+        ratio = self._written / self._read if self._read else 1.0
+        return self._bytes_left * ratio
+
+    def refusal(self, *, full: bool) -> str:
+        free = shutil.disk_usage(self._folder).free
+        kept = f"the {self._files} of {self._files_all} files finished so far are kept" if self._files else ""
+        what = "the disk is full" if full else "there is too little room"
+        need = f"about {_size(self.needed())} more {'is' if self._files else 'may be'} needed and {_size(free)} is free"
+        return (
+            f"{self._folder}: {what}; {need}{'; ' + kept if kept else ''}; free some space (`earmark cache prune`) or "
+            "name another folder with EARMARK_CACHE_DIR, then run this again."
+        )
+
+    def _check(self, needed: float) -> None:
+        if needed > shutil.disk_usage(self._folder).free:
+            raise CacheError(self.refusal(full=False))
+
+
+def _hash_or_none(uri: str) -> str | None:
+    try:
+        return hash_file(uri)
+    except OSError:
+        return None  # the decoder will say what is wrong with it
+
+
+def _plain(message: str) -> str:
+    """A message that may hold a path of raw bytes, as text that every file format takes."""
+    return message.encode("utf-8", "replace").decode("utf-8")
+
+
+def _size(n: float) -> str:
+    for unit in ("B", "kB", "MB", "GB"):
+        if n < 1000:
+            return f"{n:.0f} {unit}" if unit != "GB" else f"{n:.1f} GB"
+        n /= 1000
+    return f"{n:.1f} TB"
+
+
+def _tally(reasons: Iterable[Reason]) -> str:
+    counts: dict[str, int] = {}
+    for reason in reasons:
+        counts[reason.value] = counts.get(reason.value, 0) + 1
+    return ", ".join(f"{n} {reason}" for reason, n in sorted(counts.items(), key=lambda item: -item[1]))

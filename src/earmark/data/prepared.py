@@ -1,0 +1,256 @@
+"""Prepared audio: clips of a manifest as slices of memory-mapped int16, for batches without decoding."""
+
+from __future__ import annotations
+
+import math
+import zlib
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from earmark.data.manifest import Manifest
+from earmark.data.store import Store
+from earmark.errors import CacheError, InputError
+from earmark.types import Reason, Samples
+
+Int64s = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Quarantined:
+    """A file, or a clip of one, that cannot be used. `reason` is a code of `earmark.types.Reason`."""
+
+    path: str
+    reason: Reason
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Resident:
+    """All recordings in one piece, to be moved to a device once.
+
+    Attributes:
+        samples: (N,) int16, recordings one after another.
+        starts: (rows,) int64, where each row's clip begins in `samples`.
+        lengths: (rows,) int64, samples of each clip.
+        scales: (rows,) float32; sample = int16 * scale.
+    """
+
+    samples: npt.NDArray[np.int16]
+    starts: Int64s
+    lengths: Int64s
+    scales: npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """A manifest's clips as mono samples at one rate.
+
+    Attributes:
+        manifest: without the rows whose recording or span cannot be used.
+        recordings: one row a recording: uri, recording, file_sha256, audio_sha256, sample_rate_hz, channels,
+            duration_s, format (all of the file), n_samples (at the prepared rate), peak, rms_db, warning ('' or what
+            was lost).
+        recording_index: (rows,) int64, the recording of each manifest row.
+        quarantine: what was left out and why.
+        sample_rate_hz: of the prepared samples.
+        shards: the mapped shards, each (n,) int16.
+        scales: (recordings,) float32; sample = int16 * scale.
+    """
+
+    manifest: Manifest
+    recordings: pd.DataFrame
+    recording_index: Int64s
+    quarantine: list[Quarantined]
+    sample_rate_hz: int
+    shards: list[npt.NDArray[np.int16]]
+    scales: npt.NDArray[np.float32]
+    _shard_of: Int64s = field(repr=False)  # (recordings,)
+    _offsets: Int64s = field(repr=False)  # (recordings,) in their shard
+    _sizes: Int64s = field(repr=False)  # (recordings,) samples
+    _starts: Int64s = field(repr=False)  # (rows,) of the clip in its recording
+    _stops: Int64s = field(repr=False)
+    _crcs: npt.NDArray[np.uint32] = field(repr=False)
+    _checked: npt.NDArray[np.bool_] = field(repr=False)  # (recordings,) compared with their checksum since opened
+    _fingerprints: list[bytes] = field(repr=False)
+
+    @classmethod
+    def of(cls, manifest: Manifest, store: Store, keys: dict[str, str], quarantine: list[Quarantined]) -> Prepared:
+        """Slices for `manifest`. `keys` maps the uri of every usable file to its key in `store`."""
+        rate = store.sample_rate_hz
+        uris = [uri for uri in dict.fromkeys(manifest.rows["uri"]) if uri in keys]
+        entries = [store.entries[keys[uri]] for uri in uris]
+        position = {uri: index for index, uri in enumerate(uris)}
+        shard_names = list(dict.fromkeys(entry.shard for entry in entries))
+
+        shard_index = {name: index for index, name in enumerate(shard_names)}
+        index = np.array([position.get(uri, -1) for uri in manifest.rows["uri"]], np.int64)
+        lengths = np.array([entry.n_samples for entry in entries], np.int64)
+        usable = index >= 0
+        limit = np.where(usable, lengths[index] if len(entries) else 0, 0)
+        starts = _to_samples(manifest.rows["start_s"], rate, default=np.zeros_like(limit))
+        stops = np.minimum(_to_samples(manifest.rows["stop_s"], rate, default=limit), limit)
+        outside = usable & (starts >= stops)
+        quarantine = quarantine + [
+            _outside(manifest, row, limit[row] / rate) for row in np.flatnonzero(outside).tolist()
+        ]
+        lost = [_outside(manifest, row, limit[row] / rate) for row in np.flatnonzero(outside).tolist()]
+        keep = np.flatnonzero(usable & ~outside)
+        kept = manifest if len(keep) == len(manifest) else manifest.take(keep)
+        names = dict(zip(manifest.rows["uri"], manifest.rows["recording"], strict=True))
+        return cls(
+            manifest=kept,
+            recordings=_table(entries, uris, names),
+            recording_index=index[keep],
+            quarantine=[*quarantine, *lost],
+            sample_rate_hz=rate,
+            shards=[store.shard(name) for name in shard_names],  # what is mapped stays, whatever is pruned later
+            scales=np.array([entry.scale for entry in entries], np.float32),
+            _shard_of=np.array([shard_index[entry.shard] for entry in entries], np.int64),
+            _offsets=np.array([entry.offset for entry in entries], np.int64),
+            _sizes=lengths,
+            _starts=starts[keep],
+            _stops=stops[keep],
+            _crcs=np.array([entry.crc32 for entry in entries], np.uint32),
+            _checked=np.zeros(len(entries), np.bool_),
+            _fingerprints=[entry.fingerprint for entry in entries],
+        )
+
+    def __len__(self) -> int:
+        """Clips."""
+        return len(self.recording_index)
+
+    @property
+    def lengths(self) -> Int64s:
+        """(rows,) int64, samples of each clip."""
+        return self._stops - self._starts
+
+    def span(self, i: int) -> tuple[int, int]:
+        """(start, stop) of row i's clip in its recording, in samples at the prepared rate."""
+        return int(self._starts[i]), int(self._stops[i])
+
+    def samples(self, i: int) -> Samples:
+        """Row i's whole clip, (n,) float32."""
+        batch, _ = self.gather([i], [0], int(self._stops[i] - self._starts[i]))
+        return np.asarray(batch[0])
+
+    def gather(
+        self, rows: npt.ArrayLike, starts: npt.ArrayLike, length: int, out: npt.NDArray[np.float32] | None = None
+    ) -> tuple[npt.NDArray[np.float32], Int64s]:
+        """A batch of cuts.
+
+        Args:
+            rows: (b,) rows of the manifest.
+            starts: (b,) first sample of each cut within its clip, 0 or more.
+            length: samples of each cut.
+            out: (b, length) float32 to fill; made if not given.
+
+        Returns:
+            (b, length) float32 and (b,) int64: how many samples of each cut exist; the rest of it is 0.
+
+        Raises:
+            CacheError: a recording's bytes are not the ones that were written (checked when first touched).
+        """
+        rows = np.asarray(rows, np.int64)
+        begins = self._starts[rows] + np.asarray(starts, np.int64)
+        valid = np.clip(self._stops[rows] - begins, 0, length)
+        recordings = self.recording_index[rows]
+        if not self._checked[recordings].all():
+            for recording in np.unique(recordings[~self._checked[recordings]]):
+                self._check(int(recording))
+        if out is None:
+            out = np.empty((len(rows), length), np.float32)
+        elif out.shape != (len(rows), length) or out.dtype != np.float32:
+            raise InputError(f"gather: out is {out.shape} {out.dtype}, expected {(len(rows), length)} float32.")
+        froms = self._offsets[recordings] + begins
+        for k, (shard, first, n, scale) in enumerate(
+            zip(
+                self._shard_of[recordings].tolist(),
+                froms.tolist(),
+                valid.tolist(),
+                self.scales[recordings],
+                strict=True,
+            )
+        ):
+            target = out[k]
+            np.multiply(self.shards[shard][first : first + n], scale, out=target[:n], dtype=np.float32)
+            target[n:] = 0.0
+        return out, valid
+
+    def pcm(self, recording: int) -> npt.NDArray[np.int16]:
+        """A recording's samples, (n_samples,) int16, a view of the mapped shard."""
+        first = int(self._offsets[recording])
+        shard: npt.NDArray[np.int16] = self.shards[self._shard_of[recording]]
+        return shard[first : first + int(self._sizes[recording])]
+
+    def resident(self, max_bytes: int) -> Resident | None:
+        """All recordings in one array to move to a device once; None where that takes more than `max_bytes`."""
+        if 2 * int(self._sizes.sum()) > max_bytes:
+            return None
+        firsts = np.concatenate([[0], np.cumsum(self._sizes)]).astype(np.int64)
+        samples = np.empty(int(firsts[-1]), np.int16)
+        for recording in range(len(self._sizes)):
+            if not self._checked[recording]:
+                self._check(recording)
+            samples[firsts[recording] : firsts[recording + 1]] = self.pcm(recording)
+        return Resident(
+            samples,
+            firsts[self.recording_index] + self._starts,
+            self.lengths,
+            self.scales[self.recording_index],
+        )
+
+    def audio_hash(self, i: int) -> str:
+        """Hash of the decoded audio of row i's recording (see `earmark.data.hashing`)."""
+        return str(self.recordings["audio_sha256"].iat[self.recording_index[i]])
+
+    def fingerprint(self, recording: int) -> npt.NDArray[np.uint32]:
+        """(m,) uint32; see `earmark.data.fingerprint`."""
+        return np.frombuffer(self._fingerprints[recording], "<u4")
+
+    def _check(self, recording: int) -> None:
+        if zlib.crc32(np.ascontiguousarray(self.pcm(recording)).data) != int(self._crcs[recording]):
+            raise CacheError(
+                f"{self.recordings['uri'].iat[recording]}: its prepared copy is damaged on disk; run "
+                "`earmark cache verify`, which drops damaged copies, then run this again."
+            )
+        self._checked[recording] = True
+
+
+def _to_samples(seconds: pd.Series[Any], rate: int, *, default: Int64s) -> Int64s:
+    """Seconds to samples, half rounded up; `default` where the span is open."""
+    given = seconds.to_numpy(np.float64, na_value=np.nan)
+    return np.where(np.isnan(given), default, np.floor(np.nan_to_num(given) * rate + 0.5)).astype(np.int64)
+
+
+def _outside(manifest: Manifest, row: int, duration_s: float) -> Quarantined:
+    uri, start_s, stop_s = (manifest.rows[name].tolist()[row] for name in ("uri", "start_s", "stop_s"))
+    span = (
+        f"from {0.0 if math.isnan(start_s) else start_s:g} s to {'the end' if math.isnan(stop_s) else f'{stop_s:g} s'}"
+    )
+    return Quarantined(
+        uri,
+        Reason.TOO_SHORT,
+        f"{uri}: the clip {span} lies outside the recording, which lasts {duration_s:.2f} s; correct the span.",
+    )
+
+
+def _table(entries: list[Any], uris: list[str], names: dict[str, str]) -> pd.DataFrame:
+    columns = (
+        "file_sha256",
+        "audio_sha256",
+        "sample_rate_hz",
+        "channels",
+        "duration_s",
+        "format",
+        "n_samples",
+        "peak",
+        "rms_db",
+        "warning",
+    )
+    table: dict[str, list[Any]] = {"uri": uris, "recording": [names[uri] for uri in uris]}
+    table |= {column: [getattr(entry, column) for entry in entries] for column in columns}
+    return pd.DataFrame(table)

@@ -1,0 +1,388 @@
+"""The store of prepared audio: one folder a sample rate, shared by every run on this machine.
+
+    CACHE_DIR/audio/16000/
+      index.parquet     one row a recording: content hash, shard, offset, scale, checksum, what the file was
+      files.parquet     path, size, time of change -> content hash, or the reason for quarantine
+      journals/*.jsonl  rows of writers that are at work or were killed; merged into the two tables later
+      shards/*.i16      int16 samples, little endian, nothing else
+      uses/*.parquet    which recordings each data folder used, and when: what `earmark cache prune` goes by
+      lock              held while the tables are rewritten
+
+A reader looks at the journals first and at the tables after, and a row in a table wins: a journal that vanishes in
+between has by then been merged into the tables.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import uuid
+import zlib
+from collections.abc import Iterable
+from dataclasses import astuple, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from earmark.data.shards import (
+    SHARD_BYTES,
+    Entry,
+    SeenFile,
+    ShardWriter,
+    locked,
+    map_shard,
+    read_journal,
+    sync_folder,
+    try_lock,
+)
+from earmark.errors import CacheError
+
+_ENTRY_SCHEMA = pa.schema(
+    [
+        ("file_sha256", pa.string()),
+        ("shard", pa.string()),
+        ("offset", pa.int64()),
+        ("n_samples", pa.int64()),
+        ("scale", pa.float64()),
+        ("crc32", pa.uint32()),
+        ("file_bytes", pa.int64()),
+        ("audio_sha256", pa.string()),
+        ("sample_rate_hz", pa.int32()),
+        ("channels", pa.int32()),
+        ("duration_s", pa.float64()),
+        ("format", pa.string()),
+        ("peak", pa.float64()),
+        ("rms_db", pa.float64()),
+        ("warning", pa.string()),
+        ("fingerprint", pa.binary()),
+    ]
+)
+# paths are bytes on disk and need not be UTF-8
+_FILE_SCHEMA = pa.schema(
+    [
+        ("path", pa.binary()),
+        ("size", pa.int64()),
+        ("mtime_ns", pa.int64()),
+        ("file_sha256", pa.string()),
+        ("reason", pa.string()),
+        ("message", pa.string()),
+        ("timeout_s", pa.float64()),
+    ]
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What `Store.verify` found: recordings in the store, and those dropped because their bytes are gone or changed."""
+
+    entries: int
+    damaged: int
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """What `Store.prune` did."""
+
+    entries_dropped: int
+    entries_kept: int
+    bytes_freed: int
+
+
+class Store:
+    """Prepared audio of one sample rate.
+
+    Args:
+        cache_dir: Earmark's cache folder.
+        sample_rate_hz: of everything in it.
+        shard_bytes: size past which a new shard is begun.
+    """
+
+    def __init__(self, cache_dir: Path, sample_rate_hz: int, *, shard_bytes: int = SHARD_BYTES) -> None:
+        self.folder = Path(cache_dir) / "audio" / str(sample_rate_hz)
+        self.sample_rate_hz = sample_rate_hz
+        self._shard_bytes = shard_bytes
+        self._maps: dict[str, npt.NDArray[np.int16]] = {}
+        self.entries: dict[str, Entry] = {}  # by file_sha256
+        self.files: dict[str, SeenFile] = {}  # by path
+        try:
+            for name in ("shards", "journals", "uses"):
+                (self.folder / name).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise CacheError(
+                f"{self.folder}: the cache folder cannot be made ({error.strerror}); name another with "
+                "EARMARK_CACHE_DIR."
+            ) from error
+        self.refresh()
+
+    @classmethod
+    def existing(cls, cache_dir: Path) -> list[Store]:
+        """Every store under `cache_dir`, by rate."""
+        folder = Path(cache_dir) / "audio"
+        rates = sorted(int(path.name) for path in folder.glob("*") if path.name.isdigit()) if folder.is_dir() else []
+        return [cls(cache_dir, rate) for rate in rates]
+
+    # ------------------------------------------------------------------------------------------------------- reading
+
+    def refresh(self) -> None:
+        """Read what all writers have committed so far, and drop rows whose samples are not there in full."""
+        journalled = [row for path in self._journals() for row in read_journal(_bytes_of(path))]
+        tabled = [
+            *_read_rows(self.folder / "index.parquet", Entry),
+            *_read_rows(self.folder / "files.parquet", SeenFile),
+        ]
+        self.entries, self.files = {}, {}
+        sizes: dict[str, int] = {}
+        for row in [*journalled, *tabled]:
+            if isinstance(row, SeenFile):
+                self.files[row.path] = row
+                continue
+            if row.shard not in sizes:
+                path = self.folder / "shards" / row.shard
+                sizes[row.shard] = path.stat().st_size if path.exists() else -1
+            if 2 * (row.offset + row.n_samples) <= sizes[row.shard]:
+                self.entries[row.file_sha256] = row
+
+    def shard(self, name: str) -> npt.NDArray[np.int16]:
+        """A whole shard, (n,) int16, mapped; it stays readable even when it is removed later."""
+        try:
+            return map_shard(self.folder / "shards" / name)
+        except FileNotFoundError as error:
+            raise CacheError(
+                f"{self.folder / 'shards' / name}: this shard was removed while it was about to be read; "
+                "run the same command again."
+            ) from error
+
+    def pcm(self, entry: Entry) -> npt.NDArray[np.int16]:
+        """The recording's samples, (n_samples,) int16, a view of the mapped shard."""
+        stop = entry.offset + entry.n_samples
+        if entry.shard not in self._maps or len(self._maps[entry.shard]) < stop:
+            self._maps[entry.shard] = self.shard(entry.shard)
+        return self._maps[entry.shard][entry.offset : stop]
+
+    def seen(self, path: str, stat: os.stat_result) -> SeenFile | None:
+        """What is known of the file at `path`, if it has not changed since."""
+        row = self.files.get(path)
+        if row is None or (row.size, row.mtime_ns) != (stat.st_size, stat.st_mtime_ns):
+            return None
+        return row
+
+    @property
+    def bytes_on_disk(self) -> int:
+        return sum(path.stat().st_size for path in self.folder.rglob("*") if path.is_file())
+
+    # ------------------------------------------------------------------------------------------------------- writing
+
+    def writer(self, *, open_file: Any = open) -> ShardWriter:
+        """A writer of this process's own; call `merge` once it is closed."""
+        return ShardWriter(self.folder, shard_bytes=self._shard_bytes, open_file=open_file)
+
+    def merge(self) -> None:
+        """Bring the journals of finished and of killed writers into the tables."""
+        with locked(self.folder / "lock"):
+            self._merge()
+        self.refresh()
+
+    def _merge(self) -> None:
+        for stale in self.folder.glob("*.tmp"):  # of a merge that was killed
+            stale.unlink()
+        done: list[Path] = []
+        for path in self._journals():
+            with path.open("rb") as file:
+                if try_lock(file):
+                    done.append(path)
+        if not done:
+            return
+        rows = [row for path in done for row in read_journal(path.read_bytes())]
+        entries = {row.file_sha256: row for row in rows if isinstance(row, Entry)}
+        entries |= {row.file_sha256: row for row in _read_rows(self.folder / "index.parquet", Entry)}
+        files = {row.path: row for row in _read_rows(self.folder / "files.parquet", SeenFile)}
+        files |= {row.path: row for row in rows if isinstance(row, SeenFile)}  # here the newer word counts
+        self._write_tables(entries.values(), files.values())
+        for path in done:
+            path.unlink()
+
+    def _write_tables(self, entries: Iterable[Entry], files: Iterable[SeenFile]) -> None:
+        # the index first: a path that names content not in the index is merely prepared again
+        _write_rows(self.folder / "index.parquet", entries, Entry, _ENTRY_SCHEMA)
+        _write_rows(self.folder / "files.parquet", files, SeenFile, _FILE_SCHEMA)
+
+    def note_use(self, root: Path, name: str, hashes: Iterable[str]) -> None:
+        """Remember that the data folder `root` uses these recordings now."""
+        path = self._use_path(root, name)
+        table = pa.table({"file_sha256": pa.array(sorted(set(hashes)), pa.string())})
+        table = table.replace_schema_metadata({"root": os.fsencode(root), "name": name.encode("utf-8", "replace")})
+        _replace(path, table)
+
+    def _use_path(self, root: Path, name: str) -> Path:
+        which = hashlib.sha256(os.fsencode(root) + b"\0" + name.encode("utf-8", "replace")).hexdigest()[:16]
+        return self.folder / "uses" / f"{which}.parquet"
+
+    # ---------------------------------------------------------------------------------------------------- housekeeping
+
+    def uses(self) -> pd.DataFrame:
+        """Data folders that used this store: root, name, recordings, bytes, used_at (UTC), hashes; latest first."""
+        rows = []
+        for path in (self.folder / "uses").glob("*.parquet"):
+            table = pq.read_table(path)
+            about = table.schema.metadata
+            hashes = table.column("file_sha256").to_pylist()
+            size = sum(2 * self.entries[h].n_samples for h in hashes if h in self.entries)
+            used_at = pd.Timestamp(path.stat().st_mtime, unit="s", tz="UTC")
+            root, name = os.fsdecode(about[b"root"]), about[b"name"].decode()
+            rows.append((root, name, len(hashes), size, used_at, hashes))
+        frame = pd.DataFrame(rows, columns=["root", "name", "recordings", "bytes", "used_at", "hashes"])
+        return frame.sort_values("used_at", ascending=False, ignore_index=True)
+
+    def verify(self) -> Checked:
+        """Compare every recording with its checksum; drop the damaged, so that the next run prepares them anew."""
+        with locked(self.folder / "lock"):
+            self._merge()
+            self.refresh()
+            entries = {row.file_sha256: row for row in _read_rows(self.folder / "index.parquet", Entry)}
+            good = [row for row in entries.values() if row.file_sha256 in self.entries and self.is_whole(row)]
+            damaged = len(entries) - len(good)
+            if damaged:
+                self._write_tables(good, self.files.values())
+        self.refresh()
+        return Checked(len(entries), damaged)
+
+    def is_whole(self, entry: Entry) -> bool:
+        """Whether the recording's samples have the checksum that was noted when they were written."""
+        return zlib.crc32(self.pcm(entry).data) == entry.crc32
+
+    def prune(self, *, unused_for_days: float = 30.0, everything: bool = False) -> Pruned:
+        """Drop recordings that no data folder used within `unused_for_days`, or all of them.
+
+        Shards that a living writer owns stay. A training that has mapped a shard keeps it until it ends, whatever is
+        removed here; the tables are replaced before any shard is removed.
+        """
+        before = self.bytes_on_disk
+        with locked(self.folder / "lock"):
+            self._merge()
+            self.refresh()
+            tabled = list(_read_rows(self.folder / "index.parquet", Entry))
+            idle = {path.name: path for path in (self.folder / "shards").glob("*.i16") if _is_idle(path)}
+            stale = self._stale_uses(unused_for_days, everything)
+            wanted: set[str] = set()
+            for path in (self.folder / "uses").glob("*.parquet"):
+                if path not in stale:
+                    wanted |= set(pq.read_table(path).column("file_sha256").to_pylist())
+            kept = [row for row in tabled if row.shard not in idle or row.file_sha256 in wanted]
+            kept, fresh = self._compact(kept, idle)
+            kept_hashes = {row.file_sha256 for row in kept}
+            files = [
+                row for row in self.files.values() if row.file_sha256 in kept_hashes or (row.reason and not everything)
+            ]
+            self._write_tables(kept, files)
+            for name, path in idle.items():
+                if name not in {row.shard for row in kept} | fresh:
+                    path.unlink()
+            for path in stale:
+                path.unlink()
+            sync_folder(self.folder / "shards")
+        self._maps.clear()
+        self.refresh()
+        return Pruned(len(tabled) - len(kept), len(kept), max(0, before - self.bytes_on_disk))
+
+    def _stale_uses(self, days: float, everything: bool) -> set[Path]:
+        limit = pd.Timestamp.now(tz="UTC").timestamp() - days * 86400
+        paths = (self.folder / "uses").glob("*.parquet")
+        return {path for path in paths if everything or path.stat().st_mtime < limit}
+
+    def _compact(self, kept: list[Entry], idle: dict[str, Path]) -> tuple[list[Entry], set[str]]:
+        """Move what is kept out of shards that are mostly waste; returns the rows and the names of new shards."""
+        used: dict[str, int] = {}
+        for row in kept:
+            used[row.shard] = used.get(row.shard, 0) + 2 * row.n_samples
+        waste = {name for name, path in idle.items() if used.get(name, 0) * 2 < path.stat().st_size}
+        moving = [row for row in kept if row.shard in waste]
+        if not moving:
+            return kept, set()
+        path = self.folder / "shards" / f"{uuid.uuid4().hex}.i16"
+        moved: list[Entry] = []
+        try:
+            with path.open("wb") as file:
+                for row in moving:
+                    offset = file.tell() // 2
+                    file.write(self.pcm(row).data)
+                    moved.append(_at(row, path.name, offset))
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            path.unlink()
+            raise CacheError(
+                f"{self.folder}: pruning needs room for what is kept ({error.strerror}); nothing was changed; "
+                "free some space or use --all."
+            ) from error
+        sync_folder(path.parent)
+        return [row for row in kept if row.shard not in waste] + moved, {path.name}
+
+    def _journals(self) -> list[Path]:
+        return sorted((self.folder / "journals").glob("*.jsonl"))
+
+
+def _at(row: Entry, shard: str, offset: int) -> Entry:
+    values = {field.name: getattr(row, field.name) for field in fields(Entry)}
+    return Entry(**{**values, "shard": shard, "offset": offset})
+
+
+def _is_idle(path: Path) -> bool:
+    with path.open("rb") as file:
+        return try_lock(file)
+
+
+def _bytes_of(path: Path) -> bytes:
+    """A journal's bytes; none where it has just been merged into the tables, which are read after it."""
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return b""
+
+
+def _read_rows(path: Path, row_type: type[Any]) -> list[Any]:
+    if not path.exists():
+        return []
+    try:
+        columns = pq.read_table(path, memory_map=False).to_pydict()
+    except (OSError, pa.ArrowException) as error:
+        raise CacheError(
+            f"{path}: the index of prepared audio cannot be read ({error}); run `earmark cache prune --all` and start "
+            "again: your own files are untouched."
+        ) from error
+    if row_type is SeenFile:
+        columns["path"] = [os.fsdecode(text) for text in columns["path"]]
+    return [row_type(*values) for values in zip(*(columns[field.name] for field in fields(row_type)), strict=True)]
+
+
+def _write_rows(path: Path, rows: Iterable[Any], row_type: type[Any], schema: pa.Schema) -> None:
+    columns: list[list[Any]] = [list(column) for column in zip(*(astuple(row) for row in rows), strict=True)]
+    if not columns:
+        columns = [[] for _ in schema]
+    if row_type is SeenFile:
+        columns[0] = [os.fsencode(text) for text in columns[0]]
+    _replace(
+        path, pa.Table.from_arrays([pa.array(c, f.type) for c, f in zip(columns, schema, strict=True)], schema=schema)
+    )
+
+
+def _replace(path: Path, table: pa.Table) -> None:
+    """Write beside `path` and rename: whoever reads sees the old table or the new one, never half of one."""
+    temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            pq.write_table(table, file, compression="zstd")
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.rename(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise CacheError(
+            f"{path}: cannot be written ({error.strerror or error}); what was there before is kept; free some space or "
+            "name another folder with EARMARK_CACHE_DIR."
+        ) from error
+    sync_folder(path.parent)
