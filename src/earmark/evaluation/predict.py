@@ -9,14 +9,11 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from earmark.audio import pool
-from earmark.audio.read import read
-from earmark.audio.signal import resample
-from earmark.data.decode import SHORTEST_S, SILENT_PEAK
-from earmark.data.hashing import audio_sha256
+from earmark.audio.pool import map_files
 from earmark.data.manifest import Manifest
 from earmark.data.prepared import Quarantined
-from earmark.errors import AudioError, InputError
+from earmark.errors import InputError
+from earmark.evaluation.decode import ClipTask, decode_clips
 from earmark.metrics.results import ClipPredictions
 from earmark.types import Progress, Quiet, Reason, Samples, Vocabulary
 
@@ -52,20 +49,6 @@ class Predicted:
     rows: npt.NDArray[np.int64]
     quarantine: list[Quarantined]
     seen: list[int]
-
-
-@dataclass(frozen=True, slots=True)
-class _Task:
-    path: str
-    spans: tuple[tuple[float, float], ...]  # seconds; NaN: open
-    sample_rate_hz: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Decoded:
-    audio_sha256: str
-    clips: tuple[Samples | None, ...]  # None: the span lies outside the recording
-    duration_s: float
 
 
 def predict(
@@ -172,11 +155,11 @@ def _decoded(
         rows_of.setdefault(uri, []).append(row)
     starts, stops = manifest.rows["start_s"].tolist(), manifest.rows["stop_s"].tolist()
     items = [
-        (uri, _Task(uri, tuple((starts[row], stops[row]) for row in rows), sample_rate_hz))
+        (uri, ClipTask(uri, tuple((starts[row], stops[row]) for row in rows), sample_rate_hz))
         for uri, rows in rows_of.items()
     ]
     # the pool's own progress would count files; clips are what people wait for
-    for outcome in pool.map_files(_decode, items, workers=workers, timeout_s=timeout_s):
+    for outcome in map_files(decode_clips, items, workers=workers, timeout_s=timeout_s):
         rows = rows_of[outcome.path]
         if outcome.error is not None or outcome.value is None:
             error = outcome.error
@@ -199,30 +182,3 @@ def _decoded(
                 progress.advance()
             else:
                 yield row, samples
-
-
-def _decode(task: _Task) -> _Decoded:
-    """In a worker: the whole recording once, then its clips."""
-    audio = read(task.path)
-    native, rate = audio.samples, audio.sample_rate_hz
-    duration_s = len(native) / rate
-    _judge(task.path, duration_s, float(np.abs(native).max()) if len(native) else 0.0)
-    samples = resample(native, rate, task.sample_rate_hz)
-    clips: list[Samples | None] = []
-    for start_s, stop_s in task.spans:
-        start = 0 if np.isnan(start_s) else int(np.floor(start_s * task.sample_rate_hz + 0.5))
-        stop = len(samples) if np.isnan(stop_s) else int(np.floor(stop_s * task.sample_rate_hz + 0.5))
-        clip = samples[start:stop]
-        clips.append(np.ascontiguousarray(clip) if len(clip) else None)
-    return _Decoded(audio_sha256(native, rate), tuple(clips), duration_s)
-
-
-def _judge(path: str, duration_s: float, peak: float) -> None:
-    """The rules of `earmark prepare`: what training would not have heard is not judged either."""
-    if duration_s < SHORTEST_S:
-        found = f"lasts {1000 * duration_s:.1f} ms, expected at least {1000 * SHORTEST_S:.0f} ms"
-        raise AudioError(path, Reason.TOO_SHORT, f"{path}: {found}; leave it out.")
-    if not np.isfinite(peak):
-        raise AudioError(path, Reason.NON_FINITE, f"{path}: holds NaN or infinite samples; write it again.")
-    if peak < SILENT_PEAK:
-        raise AudioError(path, Reason.SILENT, f"{path}: holds only silence (peak {peak:.1e}); leave it out.")
