@@ -46,9 +46,8 @@ def check(
         progress=console.progress(),
     )
     found = run(plan, out)
-    console.say(
-        f"{data}: layout {plan.manifest.layout}, {len(plan.manifest)} clips, {plan.manifest.rows['group'].nunique()} groups"
-    )
+    groups = int(plan.manifest.rows["group"].nunique())
+    console.say(f"{data}: layout {plan.manifest.layout}, {len(plan.manifest)} clips, {groups} groups")
     console.say(found.counts.to_string())
     console.say("\nfront end, step by step:")
     for line in found.lines:
@@ -64,7 +63,7 @@ def check(
     result = {
         "layout": plan.manifest.layout,
         "clips": len(plan.manifest),
-        "groups": int(plan.manifest.rows["group"].nunique()),
+        "groups": groups,
         "counts": found.counts.to_dict(orient="index"),
         "front_end": found.lines,
         "batch_shape": list(found.shape),
@@ -84,5 +83,5 @@ def check(
         "notes": plan.notes,
     }
     good = f"look at {out}, then `earmark train {data} --recipe {recipe} --out model/`"
-    bad = "lower or raise optimiser.learning_rate, or look for contradicting labels; a net that cannot learn one batch will not learn the rest"
+    bad = "look for contradicting labels, or change optimiser.learning_rate: what cannot learn one batch learns nothing"
     console.finish(result, good if found.one_batch.passed else bad)

@@ -48,7 +48,7 @@ def load_recipe(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Reci
             text = path.read_text(encoding="utf-8")
         except OSError as error:
             raise RecipeError(
-                f"recipe {path}: {error.strerror}; name a file that exists or a shipped recipe ({', '.join(recipe_names())})."
+                f"recipe {path}: {error.strerror}; name a file that exists, or one of {', '.join(recipe_names())}."
             ) from None
         except UnicodeDecodeError:
             raise RecipeError(f"recipe {path}: not UTF-8 text; a recipe is a YAML file.") from None

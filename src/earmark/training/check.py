@@ -11,7 +11,8 @@ import torch
 
 from earmark.reports.check_plots import augmentation_grid
 from earmark.training.augmentation import Augmentation
-from earmark.training.fit import Task, check_one_batch, clip_batches, epochs_of, fitted_front_end, fresh_net
+from earmark.training.feeding import Task, clip_batches
+from earmark.training.fit import check_one_batch, epochs_of, fitted_front_end, fresh_net
 from earmark.training.guards import OneBatch
 from earmark.training.module import mixed_seed
 from earmark.training.plan import Plan

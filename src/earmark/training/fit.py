@@ -6,60 +6,32 @@ import json
 import logging
 import time
 import warnings
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import lightning.pytorch as pl
 import numpy as np
 import torch
-from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint, WeightAveraging
+from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from lightning.pytorch.loggers import TensorBoardLogger
-from torch import Tensor, nn
+from torch import nn
 
-from earmark.data.batches import ClipBatches, Indices, Windows, balancing_share, draw_epoch, imbalance
-from earmark.data.manifest import Manifest
-from earmark.data.prepared import Prepared
+from earmark.data.batches import balancing_share
 from earmark.errors import Interrupted, TrainingError
 from earmark.features.torch import LogMel
 from earmark.models import build
 from earmark.recipes import Recipe
+from earmark.training.callbacks import CHECKPOINT_EVERY_S, Averaging, Watcher
 from earmark.training.device import Device
+from earmark.training.feeding import Task, TrainingBatches, ValidationBatches, clip_batches
 from earmark.training.guards import Collapsed, OneBatch, overfit_one_batch
 from earmark.training.module import TaggerModule, mixed_seed
 from earmark.types import Progress, Quiet
 
 log = logging.getLogger("earmark.training")
 
-BALANCE_FROM = 3.0
-CHECKPOINT_EVERY_S = 20.0
 # Statistics of the bands are settled long before this many clips.
 STATISTICS_CLIPS = 2000
-
-
-@dataclass(frozen=True)
-class Task:
-    """What one net is trained on.
-
-    Attributes:
-        prepared: clips, their targets and the audio.
-        train, val: rows of its manifest; `val` may be empty, then nothing is chosen by it.
-        recipe: with everything settled that it takes from the data.
-        seed: of weights, crops and augmentation.
-        folder: for checkpoints and logs; a run that was stopped goes on from what lies there.
-    """
-
-    prepared: Prepared
-    train: Indices
-    val: Indices
-    recipe: Recipe
-    seed: int
-    folder: Path
-
-    @property
-    def manifest(self) -> Manifest:
-        return self.prepared.manifest
 
 
 @dataclass(frozen=True)
@@ -69,7 +41,7 @@ class Fitted:
     Attributes:
         net: with the chosen weights, on the CPU, float32, in evaluation mode.
         front_end: with its statistics.
-        history: a dict an epoch: epoch, train_loss, learning_rate, val_loss, val_accuracy ...
+        history: a dict an epoch: epoch, train_loss, lr, val_loss, val_accuracy ...
         epoch: whose weights were chosen.
         one_batch: the check before the run, if it was asked for.
         notes: what a reader of the report should know: restarts, balancing, early stop.
@@ -84,13 +56,6 @@ class Fitted:
     notes: list[str]
     seconds: float
     clips_per_s: float
-
-
-def clip_batches(prepared: Prepared, recipe: Recipe) -> ClipBatches:
-    """Batches of the recipe's windows over prepared clips."""
-    spec = recipe.front_end
-    how = Windows(spec.n_samples, spec.padding, recipe.tagging.overlap, spec.skip_silence_db)
-    return ClipBatches(prepared, how)
 
 
 def epochs_of(recipe: Recipe, clips: int) -> int:
@@ -232,118 +197,6 @@ def check_one_batch(task: Task, recipe: Recipe, net: nn.Module, front_end: LogMe
         return overfit_one_batch(net, features, targets, task.manifest.vocabulary.kind, learning_rate=rate)
 
 
-class _TrainingBatches:
-    """An epoch's batches; Lightning asks anew each epoch. Epoch e draws from (seed, e), whatever came before."""
-
-    def __init__(self, task: Task, recipe: Recipe, seed: int) -> None:
-        self.batches = clip_batches(task.prepared, recipe)
-        self.rows = task.train
-        self.size = recipe.training.batch_size
-        self.seed = seed
-        self.targets = task.manifest.targets
-        self.weights = task.manifest.loss_weights
-        ratio = imbalance(self.targets[self.rows])
-        balance = recipe.training.balance
-        self.balanced = balance == "on" or (balance == "auto" and ratio > BALANCE_FROM)
-        self.ratio = ratio
-        self.share = balancing_share(self.targets[self.rows]) if self.balanced else None
-        self.epoch = 0
-        self.rank, self.ranks = 0, 1
-
-    def __len__(self) -> int:
-        size = min(self.size, len(self.rows))
-        return max(1, (len(self.rows) // size) // self.ranks)
-
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        rng = np.random.default_rng(mixed_seed(self.seed, 3, self.epoch))
-        drawn = draw_epoch(self.rows, self.size, rng, self.share)
-        # every process draws the same epoch and takes its own batches of it
-        for number, rows in enumerate(drawn[: len(self) * self.ranks]):
-            if number % self.ranks != self.rank:
-                continue
-            crop_rng = np.random.default_rng(mixed_seed(self.seed, 4, self.epoch, number))
-            yield (
-                torch.from_numpy(self.batches.crops(rows, crop_rng)),
-                torch.from_numpy(self.targets[rows]),
-                torch.from_numpy(self.weights[rows]),
-            )
-
-
-class _ValidationBatches:
-    def __init__(self, task: Task, recipe: Recipe) -> None:
-        self.batches = clip_batches(task.prepared, recipe)
-        self.rows = task.val
-        self.size = max(32, recipe.training.batch_size)
-
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        for positions, samples in self.batches.covering(self.rows, self.size):
-            yield torch.from_numpy(positions), torch.from_numpy(samples)
-
-
-class _Watcher(Callback):
-    """Tells the people, sets the epoch that batches are drawn for, and keeps a checkpoint to resume from."""
-
-    def __init__(self, batches: _TrainingBatches, last: Path, epochs: int, progress: Progress) -> None:
-        self.batches = batches
-        self.last = last
-        self.epochs = epochs
-        self.progress = progress
-        self.clips_per_s = 0.0
-        self._saved = time.monotonic()
-        self._began = 0.0
-        self._note = ""
-
-    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self.batches.epoch = trainer.current_epoch
-        self._began = time.monotonic()
-
-    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *args: Any) -> None:
-        done = int(args[2]) + 1
-        if done == len(self.batches):  # before validation, so that its time does not count
-            self.clips_per_s = done * self.batches.size / (time.monotonic() - self._began)
-        self.progress.advance(1, f"epoch {trainer.current_epoch + 1}/{self.epochs} {self._note}")
-
-    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        assert isinstance(pl_module, TaggerModule)
-        row = pl_module.history[-1]
-        told = [f"loss {row['train_loss']:.3f}"]
-        told += [
-            f"{k.replace('val_', 'val ')} {row[k]:.3f}" for k in ("val_loss", "val_accuracy", "val_lwlrap") if k in row
-        ]
-        self._note = ", ".join([*told, f"{self.clips_per_s:.0f} clips/s"])
-        if time.monotonic() - self._saved > CHECKPOINT_EVERY_S:
-            self._save(trainer)
-
-    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._save(trainer)
-
-    def _save(self, trainer: pl.Trainer) -> None:
-        part = self.last.with_suffix(".part")
-        trainer.save_checkpoint(part)
-        if trainer.is_global_zero:
-            part.replace(self.last)
-        self._saved = time.monotonic()
-
-
-class _Average(WeightAveraging):
-    """A moving average of the weights that starts short and grows, so that it is of use from the first epoch."""
-
-    def __init__(self, decay: float) -> None:
-        super().__init__(use_buffers=True, avg_fn=None, multi_avg_fn=_moving_average(decay))
-
-
-def _moving_average(decay: float) -> Any:
-    def update(average: list[Tensor], current: list[Tensor], seen: Tensor | int) -> None:
-        d = min(decay, (1.0 + float(seen)) / (10.0 + float(seen)))
-        if average[0].is_floating_point():
-            torch._foreach_lerp_(average, current, 1.0 - d)
-        else:
-            for old, new in zip(average, current, strict=True):
-                old.copy_(new)
-
-    return update
-
-
 class _Run:
     """One attempt."""
 
@@ -359,7 +212,7 @@ class _Run:
         progress: Progress,
     ) -> None:
         self.task, self.recipe, self.device, self.folder, self.progress = task, recipe, device, folder, progress
-        self.batches = _TrainingBatches(task, recipe, seed)
+        self.batches = TrainingBatches(task, recipe, seed)
         self.epochs = epochs_of(recipe, len(task.train))
         self.notes: list[str] = []
         if self.batches.balanced:
@@ -382,7 +235,7 @@ class _Run:
 
     def fit(self) -> Fitted:
         self.folder.mkdir(parents=True, exist_ok=True)
-        watcher = _Watcher(self.batches, self.last, self.epochs, self.progress)
+        watcher = Watcher(self.batches, self.last, self.epochs, self.progress)
         trainer = self._trainer(watcher)
         self.batches.rank, self.batches.ranks = trainer.global_rank, trainer.world_size
         resuming = self.last.exists()
@@ -396,14 +249,14 @@ class _Run:
                 trainer.fit(
                     self.module,
                     self.batches,
-                    _ValidationBatches(self.task, self.recipe) if self.has_val else None,
+                    ValidationBatches(self.task, self.recipe) if self.has_val else None,
                     ckpt_path=self.last if resuming else None,
                     weights_only=True,
                 )
         except (SystemExit, KeyboardInterrupt):
             raise Interrupted(
-                f"training stopped in epoch {trainer.current_epoch + 1} of {self.epochs}; run the same command again to "
-                f"go on from the last checkpoint, at most {CHECKPOINT_EVERY_S:.0f} s back."
+                f"training stopped in epoch {trainer.current_epoch + 1} of {self.epochs}; run the same command again "
+                f"to go on from the last checkpoint, at most {CHECKPOINT_EVERY_S:.0f} s back."
             ) from None
         finally:
             self.progress.stop()
@@ -419,12 +272,12 @@ class _Run:
     def _monitor(self) -> str:
         return f"val_{self.recipe.training.monitor}"
 
-    def _trainer(self, watcher: _Watcher) -> pl.Trainer:
+    def _trainer(self, watcher: Watcher) -> pl.Trainer:
         training = self.recipe.training
         mode = "min" if training.monitor == "loss" else "max"
         callbacks: list[Callback] = []
         if training.average:
-            callbacks.append(_Average(training.average))
+            callbacks.append(Averaging(training.average))
         if self.has_val and training.patience is not None:
             callbacks.append(EarlyStopping(self._monitor, mode=mode, patience=training.patience))
         if self.has_val and training.checkpoint == "best":

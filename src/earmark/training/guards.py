@@ -60,8 +60,8 @@ class Finding:
             return f"step {self.step}: the loss is not a finite number"
         outputs = "exactly zero" if self.zero else f"the same for every clip (spread {self.spread:.1g})"
         return (
-            f"step {self.step}: the outputs are {outputs} and the loss stays at {self.loss:.3f}, which is what guessing "
-            f"by label frequency gives ({self.guessing:.3f})"
+            f"step {self.step}: the outputs are {outputs} and the loss stays at {self.loss:.3f}, which is what "
+            f"guessing by label frequency gives ({self.guessing:.3f})"
         )
 
 

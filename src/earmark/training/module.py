@@ -90,12 +90,12 @@ class TaggerModule(pl.LightningModule):
         row = {
             "epoch": float(self.current_epoch + 1),
             "train_loss": self._loss_sum / max(1, self._batches),
-            "learning_rate": float(self.optimizers(use_pl_optimizer=False).param_groups[0]["lr"]),  # type: ignore[union-attr]
+            "lr": float(self.optimizers(use_pl_optimizer=False).param_groups[0]["lr"]),  # type: ignore[union-attr]
         }
         # validation ran before this hook, so its figures of this epoch are already there
         row |= {name: float(value) for name, value in self.trainer.callback_metrics.items() if name.startswith("val_")}
         self.history.append(row)
-        self.log_dict({"train_loss": row["train_loss"], "learning_rate": row["learning_rate"]})
+        self.log_dict({"train_loss": row["train_loss"], "lr": row["lr"]})
         self._loss_sum, self._batches = 0.0, 0
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -204,6 +204,4 @@ def validation_figures(logits: Tensor, targets: Tensor, weights: Tensor, kind: V
 
 def mixed_seed(*parts: int) -> int:
     """One 63-bit seed from several whole numbers."""
-    return int(
-        np.random.SeedSequence(parts).generate_state(2, np.uint32).astype(np.uint64) @ np.array([1, 2**31], np.uint64)
-    )
+    return int(np.random.SeedSequence(parts).generate_state(1, np.uint64)[0] >> np.uint64(1))

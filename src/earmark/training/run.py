@@ -20,8 +20,10 @@ from earmark.evaluation.evaluate import Evaluation
 from earmark.recipes import Recipe, render_recipe
 from earmark.settings import Settings, load_settings
 from earmark.training.device import Device, DeviceChoice, choose_device
-from earmark.training.finish import Trained, finish
-from earmark.training.fit import Fitted, Task, epochs_of, fit
+from earmark.training.feeding import Task
+from earmark.training.finish import finish
+from earmark.training.fit import Fitted, epochs_of, fit
+from earmark.training.judging import Trained
 from earmark.training.module import mixed_seed
 from earmark.training.plan import Plan, make_plan
 from earmark.types import Progress, Quiet
@@ -156,12 +158,12 @@ def _finish(
     replace: bool,
 ) -> Result:
     notes = [*plan.notes, *(note for member in members for note in member.fitted.notes)]
-    finished = finish(plan, members, out, work, notes, device, keep_model=ensemble, progress=progress, replace=replace)
+    judged = finish(plan, members, out, work, notes, device, keep_model=ensemble, progress=progress, replace=replace)
     return Result(
         out=out,
         plan=plan,
-        evaluations=finished.evaluations,
-        fold_metrics=finished.fold_metrics,
+        evaluations=judged.evaluations,
+        fold_metrics=judged.fold_metrics,
         fitted=[member.fitted for member in members],
         device=device.sentence,
         notes=notes,

@@ -1,0 +1,87 @@
+"""What a training tells its report, and the files that stand beside it under the names people know."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from earmark.data.batches import Indices
+from earmark.evaluation.calibrate import probabilities_of
+from earmark.features.reference import log_mel
+from earmark.recipes import render_recipe
+from earmark.reports.content import ReportContent
+from earmark.reports.html import write_report
+from earmark.reports.tables import data_table, write_split_tables
+from earmark.training.feeding import Task, clip_batches
+from earmark.training.fit import Fitted
+from earmark.training.judging import Judgement
+from earmark.training.plan import Plan
+from earmark.types import Samples
+
+
+def write_training_report(
+    folder: Path,
+    plan: Plan,
+    task: Task,
+    fitted: list[Fitted],
+    judged: Judgement,
+    notes: list[str],
+    provenance: Mapping[str, object],
+    title: str,
+) -> None:
+    """Write report.html and its companions, the split's tables, and the state dict, into `folder`.
+
+    Args:
+        task: of the (first) net, for sounds and pictures.
+        judged: whose rows say which clip of the manifest each prediction is of.
+    """
+
+    def samples_of(split: str, clip: int) -> tuple[Samples, int]:
+        return plan.prepared.samples(int(judged.rows[split][clip])), plan.recipe.front_end.sample_rate_hz
+
+    def spectrogram_of(split: str, clip: int) -> npt.NDArray[np.float32]:
+        return _picture(task, fitted[0], judged.rows[split], clip)
+
+    content = ReportContent(
+        title=title,
+        vocabulary=plan.manifest.vocabulary,
+        evaluations=judged.evaluations,
+        predictions=judged.predictions,
+        probabilities={name: probabilities_of(clips, judged.calibration) for name, clips in judged.predictions.items()},
+        history=fitted[0].history,
+        recipe_yaml=render_recipe(plan.recipe),
+        data_table=data_table(plan.manifest),
+        notes=[*notes, *(f"{bad.reason}: {bad.message}" for bad in plan.prepared.quarantine)],
+        provenance=provenance,
+        samples_of=samples_of,
+        spectrogram_of=spectrogram_of,
+    )
+    write_report(folder, content)
+    write_split_tables(folder, plan.manifest)
+    (folder / "recipe.yaml").write_text(render_recipe(plan.recipe), encoding="utf-8")
+    _write_state_dicts(folder, fitted, judged, plan.recipe.training.seed)
+
+
+def _picture(task: Task, fitted: Fitted, rows: Indices, clip: int) -> npt.NDArray[np.float32]:
+    """(bands, frames) of the clip's first window, as the net sees it."""
+    positions, windows = next(clip_batches(task.prepared, task.recipe).covering(rows[clip : clip + 1], 1))
+    assert positions[0] == 0
+    return log_mel(windows[0], task.recipe.front_end, fitted.front_end.statistics)[0]
+
+
+def _write_state_dicts(folder: Path, fitted: list[Fitted], judged: Judgement, seed: int) -> None:
+    """`best_model.pt` and the same under a name that says epoch, accuracy and seed; plain tensors only."""
+    if len(fitted) > 1:
+        return
+    name = "val" if "val" in judged.evaluations else next(iter(judged.evaluations))
+    metrics = judged.evaluations[name].metrics
+    figure, value = ("acc", metrics["accuracy"]) if "accuracy" in metrics else ("lwlrap", metrics["lwlrap"])
+    buffer = io.BytesIO()
+    torch.save(fitted[0].net.state_dict(), buffer)
+    for file in ("best_model.pt", f"best_epoch_{fitted[0].epoch:03d}_{figure}_{value:.3f}_seed_{seed}.pt"):
+        (folder / file).write_bytes(buffer.getvalue())
