@@ -29,6 +29,7 @@ _HEAD = struct.Struct("<cQ")  # kind of message, bytes that follow
 _INFO, _BLOCK, _END, _ERROR = b"I", b"B", b"E", b"X"
 _MEMORY_BYTES = 4 << 30  # address space of the child: a file that wants more is refused, and the machine lives on
 _BLOCK_S = 10.0
+_SERVE = "from earmark.tagging.decoder import serve; serve()"
 
 
 class Decoder:
@@ -36,10 +37,12 @@ class Decoder:
 
     Args:
         timeout_s: how long the child may take for the next block (10 s of audio) before its file is given up.
+        code: what the child runs.
     """
 
-    def __init__(self, timeout_s: float) -> None:
+    def __init__(self, timeout_s: float, code: str = _SERVE) -> None:
         self.timeout_s = timeout_s
+        self._code = f"import sys; sys.path[:] = {sys.path!r}\n{code}"
         self.warning: str | None = None
         self.duration_s: float | None = None
         self._child: subprocess.Popen[bytes] | None = None
@@ -99,9 +102,8 @@ class Decoder:
         self.close()
 
     def _start(self) -> subprocess.Popen[bytes]:
-        code = f"import sys; sys.path[:] = {sys.path!r}; from earmark.tagging.decoder import serve; serve()"
         self._child = subprocess.Popen(
-            [sys.executable, "-c", code],
+            [sys.executable, "-c", self._code],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,  # decoders print about broken files; the verdict says it in one sentence
