@@ -52,7 +52,7 @@ def map_files(
     items: Sequence[tuple[str, Any]],
     *,
     workers: int,
-    timeout_s: float,
+    timeout_s: float | Sequence[float],
     progress: Progress | None = None,
     memory_limit: int | None = None,
 ) -> Iterator[Outcome[T]]:
@@ -67,12 +67,13 @@ def map_files(
         work: a function at the top of an importable module (not of the script being run).
         items: path (for messages) and what `work` is called with.
         workers: processes, > 0.
-        timeout_s: for one item, > 0.
+        timeout_s: for one item, > 0; or one for each item (`time_limits`).
         progress: told of each file that is done.
         memory_limit: bytes a worker may take; default `MEMORY_LIMIT`, or an equal share of the machine's memory.
     """
-    if workers < 1 or not timeout_s > 0:
-        raise InputError(f"workers={workers}, timeout_s={timeout_s}: expected both above 0.")
+    timeouts = [timeout_s] * len(items) if isinstance(timeout_s, int | float) else list(timeout_s)
+    if workers < 1 or len(timeouts) != len(items) or not all(limit > 0 for limit in timeouts):
+        raise InputError(f"workers={workers}, timeout_s={timeout_s}: expected both above 0, one time limit an item.")
     if getattr(work, "__module__", "__main__") == "__main__":
         raise InputError(f"{work!r} cannot run in a worker: define it in a module that can be imported.")
     if not items:
@@ -80,7 +81,7 @@ def map_files(
     progress = progress or Quiet()
     workers = min(workers, len(items))
     limit = memory_limit or min(MEMORY_LIMIT, _machine_memory() // (workers + 1))
-    run = _Run(work, items, timeout_s, limit)
+    run = _Run(work, items, timeouts, limit)
     progress.start("read", len(items), "files")
     try:
         run.start(workers)
@@ -92,22 +93,37 @@ def map_files(
         progress.stop()
 
 
+def time_limits(paths: Sequence[str], base_s: float, *, per_mb_s: float = 5.0) -> list[float]:
+    """A time limit for each file: `base_s`, and `per_mb_s` for each MB of it, so that a night's recording has its time.
+
+    5 s a MB allows for a decoder at 25 times real time and a file of 64 kbit/s.
+    """
+    limits = []
+    for path in paths:
+        try:
+            size = os.stat(path).st_size
+        except OSError:
+            size = 0
+        limits.append(base_s + per_mb_s * size / 1e6)
+    return limits
+
+
 @dataclass(slots=True, eq=False)
 class _Worker:
     pid: int
     connection: Connection
     held: deque[int] = field(default_factory=deque)  # items handed over, the first of them in work
-    deadline: float = 0.0
+    began: float = 0.0  # when the first of them was begun, or later
     ending: Reason | None = None  # why it was killed
 
 
 class _Run:
     """One map_files: the template process, the workers, and who holds what."""
 
-    def __init__(self, work: Callable[[Any], Any], items: Sequence[tuple[str, Any]], timeout_s: float, limit: int):
+    def __init__(self, work: Callable[[Any], Any], items: Sequence[tuple[str, Any]], timeouts: list[float], limit: int):
         self._work = work
         self._items = items
-        self._timeout_s = timeout_s
+        self._timeouts = timeouts
         self._limit = limit
         self._queue = deque(range(len(items)))
         self._left = len(items)
@@ -163,13 +179,13 @@ class _Run:
                 if len(worker.held) != depth:
                     continue
                 index = self._queue[0]
-                message = ForkingPickler.dumps((index, self._timeout_s, self._work, self._items[index][1]))
+                message = ForkingPickler.dumps((index, self._timeouts[index], self._work, self._items[index][1]))
                 if depth and len(message) > _SMALL_ARGUMENT:
                     continue  # both ends could wait for the other to read
                 self._queue.popleft()
                 worker.held.append(index)
                 if depth == 0:
-                    worker.deadline = time.monotonic() + self._timeout_s
+                    worker.began = time.monotonic()
                 with contextlib.suppress(OSError):  # it may be dead, which the next look at its connection finds
                     worker.connection.send_bytes(message)
 
@@ -181,10 +197,9 @@ class _Run:
         if kind == "broken":
             raise InputError(f"{self._work!r} cannot be used in a worker process: {value}.")
         now = time.monotonic()
-        began = worker.deadline - self._timeout_s
-        self._mean_s += 0.2 * (now - began - self._mean_s)
+        self._mean_s += 0.2 * (now - worker.began - self._mean_s)
         worker.held.popleft()
-        worker.deadline = now + self._timeout_s
+        worker.began = now
         path = self._items[index][0]
         if kind == "value":
             return Outcome(index, path, value, None)
@@ -193,8 +208,8 @@ class _Run:
         if kind == "refused":
             return Outcome(index, path, None, value)
         if kind == "memory":
-            return Outcome(index, path, None, self._error(path, Reason.TOO_LARGE))
-        return Outcome(index, path, None, self._error(path, Reason.CRASHED, str(value)))
+            return Outcome(index, path, None, self._error(index, Reason.TOO_LARGE))
+        return Outcome(index, path, None, self._error(index, Reason.CRASHED, str(value)))
 
     def _bury(self, worker: _Worker) -> Outcome[Any] | None:
         """A dead worker: its first item is at fault, the others go back, and another worker takes its place."""
@@ -212,12 +227,12 @@ class _Run:
         number = status & 0x7F
         reason = worker.ending or (Reason.TIMED_OUT if number == signal.SIGALRM else Reason.CRASHED)
         words = f"signal {signal.Signals(number).name}" if number else f"exit status {status >> 8}"
-        return Outcome(held[0], path, None, self._error(path, reason, words))
+        return Outcome(held[0], path, None, self._error(held[0], reason, words))
 
     def _end_the_overdue(self, busy: list[_Worker]) -> None:
         now = time.monotonic()
         for worker in busy:
-            if worker.held and now > worker.deadline:
+            if worker.held and now > worker.began + self._timeouts[worker.held[0]]:
                 self._kill(worker, Reason.TIMED_OUT)
             elif _resident_bytes(worker.pid) > self._limit:
                 self._kill(worker, Reason.TOO_LARGE)
@@ -227,11 +242,10 @@ class _Run:
             worker.ending = reason
             _kill(worker.pid)
 
-    def _error(self, path: str, reason: Reason, words: str = "") -> AudioError:
+    def _error(self, index: int, reason: Reason, words: str = "") -> AudioError:
+        path = self._items[index][0]
         if reason is Reason.TIMED_OUT:
-            message = (
-                f"{path} took longer than {self._timeout_s:g} s to decode: it may be crafted or damaged; remove it."
-            )
+            message = f"{path} took longer than {self._timeouts[index]:g} s: it may be crafted or damaged; remove it."
         elif reason is Reason.TOO_LARGE:
             message = (
                 f"{path} needed more than the {self._limit / 2**30:.1f} GiB that one file may take: cut it into "

@@ -70,15 +70,18 @@ class StreamResampler:
     def __init__(self, from_hz: int, to_hz: int) -> None:
         _check_rates(from_hz, to_hz)
         self._from_hz, self._to_hz = from_hz, to_hz
-        same = from_hz == to_hz
-        self._soxr = None if same else soxr.ResampleStream(from_hz, to_hz, 1, dtype="float32", quality="HQ")
+        self._soxr: soxr.ResampleStream | None = None
         self._taken = 0
         self._given = 0
 
     def push(self, block: Samples, *, last: bool = False) -> Samples:
         """What can be given out after `block`; with `last`, the rest."""
-        if self._soxr is None:
+        if self._from_hz == self._to_hz:
             return block
+        if last and self._soxr is None:  # all there is came at once
+            return resample(block, self._from_hz, self._to_hz)
+        if self._soxr is None:
+            self._soxr = soxr.ResampleStream(self._from_hz, self._to_hz, 1, dtype="float32", quality="HQ")
         self._taken += len(block)
         out: Samples = self._soxr.resample_chunk(np.ascontiguousarray(block, dtype=np.float32), last=last)
         if last:

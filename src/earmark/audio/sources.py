@@ -99,11 +99,15 @@ class SoundfileSource:
         at = self._file.seek(min(to, int(self._file.frames)))
         return start - int(at)
 
+    def _at_end(self) -> bool:
+        """soundfile reads no further than the frames it counted, and an Ogg file's last, empty read is not cheap."""
+        return bool(self._file.seekable()) and self._file.tell() >= self._file.frames
+
     def blocks(self, start: int, block: int) -> Iterator[Frames]:
         block = max(1, min(block, BLOCK_VALUES // self.channels))
         try:
             skip = self._seek(start)
-            while True:
+            while not self._at_end():
                 frames: Frames = self._file.read(block, dtype="float32", always_2d=True)
                 if len(frames) == 0:
                     return

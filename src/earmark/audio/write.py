@@ -33,6 +33,7 @@ _FORMATS = {
 }
 WRITABLE_SUFFIXES = tuple(_FORMATS)
 
+_SYSTEM_ERROR = 2  # libsndfile's SF_ERR_SYSTEM: the disk's fault, not the format's
 _MP3_RATES_HZ = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
 _OPUS_RATES_HZ = (8000, 12000, 16000, 24000, 48000)
 # lowest sample rate: bit rates (kbit/s) of MPEG-1, MPEG-2 and MPEG-2.5, over which libsndfile's compression level runs
@@ -157,9 +158,7 @@ def _write_blocks(
     # the ending stays, so that a person who finds it after a power cut can tell what it is
     partial = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
     try:
-        with soundfile.SoundFile(
-            str(partial), "w", samplerate=rate, channels=channels, format=kind, subtype=coding, **options
-        ) as file:
+        with _create(partial, path, rate, channels, kind, coding, options) as file:
             for block in blocks:
                 for start in range(0, len(block), BLOCK_FRAMES):
                     file.write(block[start : start + BLOCK_FRAMES])
@@ -171,6 +170,24 @@ def _write_blocks(
         ) from None
     finally:
         partial.unlink(missing_ok=True)
+
+
+def _create(
+    partial: Path, path: Path, rate: int, channels: int, kind: str, coding: str, options: dict[str, Any]
+) -> soundfile.SoundFile:
+    if not path.parent.is_dir():
+        raise InputError(f"{path} cannot be written: there is no folder {path.parent}; make it first.")
+    try:
+        return soundfile.SoundFile(
+            str(partial), "w", samplerate=rate, channels=channels, format=kind, subtype=coding, **options
+        )
+    except soundfile.LibsndfileError as error:
+        if error.code == _SYSTEM_ERROR:
+            raise
+        words = str(error.error_string).rstrip(".")
+        raise InputError(
+            f"{path}: {kind} cannot hold {channels} channels at {rate} Hz ({words}); mix to mono, or write .wav."
+        ) from None
 
 
 def _format_of(path: Path) -> tuple[str, str]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from earmark.cli import demo, tag
+from earmark.cli import convert, demo, tag
 
 if TYPE_CHECKING:
     import typer
 
-VERBS: tuple[Callable[[typer.Typer], None], ...] = (demo.register, tag.register)
+VERBS: tuple[Callable[[typer.Typer], None], ...] = (convert.register, demo.register, tag.register)
