@@ -5,9 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from earmark.cli import convert, demo, tag
+from earmark.cli import cache, convert, demo, doctor, inspect, tag
 
 if TYPE_CHECKING:
     import typer
 
-VERBS: tuple[Callable[[typer.Typer], None], ...] = (convert.register, demo.register, tag.register)
+VERBS: tuple[Callable[[typer.Typer], None], ...] = (
+    cache.register,
+    convert.register,
+    demo.register,
+    doctor.register,
+    inspect.register,
+    tag.register,
+)

@@ -12,6 +12,7 @@ from typing import Any
 
 from earmark.audio.pool import Outcome, map_files
 from earmark.data.decode import Decoded, Job, decode, hash_file
+from earmark.data.housekeeping import size_words
 from earmark.data.manifest import Manifest
 from earmark.data.prepared import Prepared, Quarantined
 from earmark.data.shards import SHARD_BYTES, DiskFull, Entry, SeenFile, ShardWriter
@@ -256,7 +257,8 @@ class _Room:
         free = shutil.disk_usage(self._folder).free
         kept = f"the {self._files} of {self._files_all} files finished so far are kept" if self._files else ""
         what = "the disk is full" if full else "there is too little room"
-        need = f"about {_size(self.needed())} more {'is' if self._files else 'may be'} needed and {_size(free)} is free"
+        sure = "is" if self._files else "may be"
+        need = f"about {size_words(self.needed())} more {sure} needed and {size_words(free)} is free"
         return (
             f"{self._folder}: {what}; {need}{'; ' + kept if kept else ''}; free some space (`earmark cache prune`) or "
             "name another folder with EARMARK_CACHE_DIR, then run this again."
@@ -277,14 +279,6 @@ def _hash_or_none(uri: str) -> str | None:
 def _plain(message: str) -> str:
     """A message that may hold a path of raw bytes, as text that every file format takes."""
     return message.encode("utf-8", "replace").decode("utf-8")
-
-
-def _size(n: float) -> str:
-    for unit in ("B", "kB", "MB", "GB"):
-        if n < 1000:
-            return f"{n:.0f} {unit}" if unit != "GB" else f"{n:.1f} GB"
-        n /= 1000
-    return f"{n:.1f} TB"
 
 
 def _tally(reasons: Iterable[Reason]) -> str:

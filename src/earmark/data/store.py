@@ -14,8 +14,10 @@ between has by then been merged into the tables.
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 import os
+import time
 import uuid
 import zlib
 from collections.abc import Iterable
@@ -25,7 +27,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -41,6 +42,7 @@ from earmark.data.shards import (
     try_lock,
 )
 from earmark.errors import CacheError
+from earmark.types import Progress, Quiet
 
 _ENTRY_SCHEMA = pa.schema(
     [
@@ -74,6 +76,17 @@ _FILE_SCHEMA = pa.schema(
         ("timeout_s", pa.float64()),
     ]
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """A data folder that used a store: its path, recordings, their prepared bytes, and when last (UTC)."""
+
+    root: str
+    name: str
+    recordings: int
+    bytes: int
+    used_at: dt.datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,27 +237,30 @@ class Store:
 
     # ---------------------------------------------------------------------------------------------------- housekeeping
 
-    def uses(self) -> pd.DataFrame:
-        """Data folders that used this store: root, name, recordings, bytes, used_at (UTC), hashes; latest first."""
-        rows = []
+    def uses(self) -> list[Use]:
+        """Data folders that used this store, latest first."""
+        found = []
         for path in (self.folder / "uses").glob("*.parquet"):
             table = pq.read_table(path)
             about = table.schema.metadata
             hashes = table.column("file_sha256").to_pylist()
-            size = sum(2 * self.entries[h].n_samples for h in hashes if h in self.entries)
-            used_at = pd.Timestamp(path.stat().st_mtime, unit="s", tz="UTC")
-            root, name = os.fsdecode(about[b"root"]), about[b"name"].decode()
-            rows.append((root, name, len(hashes), size, used_at, hashes))
-        frame = pd.DataFrame(rows, columns=["root", "name", "recordings", "bytes", "used_at", "hashes"])
-        return frame.sort_values("used_at", ascending=False, ignore_index=True)
+            size = sum(2 * self.entries[key].n_samples for key in hashes if key in self.entries)
+            used_at = dt.datetime.fromtimestamp(path.stat().st_mtime, dt.UTC)
+            found.append(Use(os.fsdecode(about[b"root"]), about[b"name"].decode(), len(hashes), size, used_at))
+        return sorted(found, key=lambda use: use.used_at, reverse=True)
 
-    def verify(self) -> Checked:
+    def verify(self, progress: Progress | None = None) -> Checked:
         """Compare every recording with its checksum; drop the damaged, so that the next run prepares them anew."""
+        progress = Quiet() if progress is None else progress
         with locked(self.folder / "lock"):
             self._merge()
             self.refresh()
             entries = {row.file_sha256: row for row in _read_rows(self.folder / "index.parquet", Entry)}
-            good = [row for row in entries.values() if row.file_sha256 in self.entries and self.is_whole(row)]
+            good = []
+            for row in entries.values():
+                if row.file_sha256 in self.entries and self.is_whole(row):
+                    good.append(row)
+                progress.advance(1)
             damaged = len(entries) - len(good)
             if damaged:
                 self._write_tables(good, self.files.values())
@@ -290,7 +306,7 @@ class Store:
         return Pruned(len(tabled) - len(kept), len(kept), max(0, before - self.bytes_on_disk))
 
     def _stale_uses(self, days: float, everything: bool) -> set[Path]:
-        limit = pd.Timestamp.now(tz="UTC").timestamp() - days * 86400
+        limit = time.time() - days * 86400
         paths = (self.folder / "uses").glob("*.parquet")
         return {path for path in paths if everything or path.stat().st_mtime < limit}
 
@@ -351,8 +367,8 @@ def _read_rows(path: Path, row_type: type[Any]) -> list[Any]:
         columns = pq.read_table(path, memory_map=False).to_pydict()
     except (OSError, pa.ArrowException) as error:
         raise CacheError(
-            f"{path}: the index of prepared audio cannot be read ({error}); run `earmark cache prune --all` and start "
-            "again: your own files are untouched."
+            f"{path}: the index of prepared audio cannot be read ({error}); remove the folder {path.parent} and run "
+            "this again: it only holds copies, your own files are untouched."
         ) from error
     if row_type is SeenFile:
         columns["path"] = [os.fsdecode(text) for text in columns["path"]]

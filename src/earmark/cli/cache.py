@@ -1,0 +1,71 @@
+"""`earmark cache`: the prepared audio kept on this machine."""
+
+from __future__ import annotations
+
+import typer
+
+from earmark.cli.console import Console
+
+
+def register(app: typer.Typer) -> None:
+    cache = typer.Typer(no_args_is_help=True, help="List, check and prune the prepared audio kept on this machine.")
+    cache.command("list")(list_)
+    cache.command("verify")(verify)
+    cache.command("prune")(prune)
+    app.add_typer(cache, name="cache")
+
+
+def list_(as_json: bool = typer.Option(False, "--json", help="One JSON object on stdout.")) -> None:
+    """Which data folders are prepared, at which rate, how large, and when they were last used."""
+    from rich.table import Table
+
+    from earmark.data.housekeeping import list_stores, size_words
+    from earmark.settings import load_settings
+
+    console = Console(as_json=as_json)
+    cache_dir = load_settings().cache_dir
+    listed = list_stores(cache_dir)
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for name in ("data folder", "rate", "recordings", "size", "last used"):
+        table.add_column(name, justify="left" if name in ("data folder", "last used") else "right")
+    for store in listed:
+        for use in store.uses:
+            when = f"{use.used_at:%Y-%m-%d %H:%M}"
+            rate = f"{store.sample_rate_hz:,} Hz"
+            table.add_row(use.root, rate, f"{use.recordings:,}", size_words(use.bytes), when)
+    if table.row_count:
+        console.rich.print(table)
+    total = sum(store.bytes_on_disk for store in listed)
+    recordings = sum(store.recordings for store in listed)
+    console.say(f"{cache_dir}: {recordings:,} recordings, {size_words(total)}")
+    result = {"cache_dir": str(cache_dir), "bytes": total, "stores": [store.to_json() for store in listed]}
+    console.finish(result, next_step="earmark cache prune --older-than 30d" if recordings else None)
+
+
+def verify(as_json: bool = typer.Option(False, "--json", help="One JSON object on stdout.")) -> None:
+    """Compare every prepared recording with its checksum; the damaged ones are dropped and prepared anew later."""
+    from earmark.data.housekeeping import verify_all
+    from earmark.settings import load_settings
+
+    console = Console(as_json=as_json)
+    checked = verify_all(load_settings().cache_dir, progress=console.progress())
+    console.say(f"{checked.entries:,} recordings checked, {checked.damaged:,} damaged and dropped")
+    console.finish({"entries": checked.entries, "damaged": checked.damaged})
+
+
+def prune(
+    older_than: str = typer.Option("30d", help="Drop what no data folder used for so long: 30d, 12h, 2w."),
+    everything: bool = typer.Option(False, "--all", help="Drop everything, and forget which files are broken."),
+    as_json: bool = typer.Option(False, "--json", help="One JSON object on stdout."),
+) -> None:
+    """Free the room of prepared audio that is no longer used. A training that is running keeps what it has open."""
+    from earmark.data.housekeeping import days_of, prune_all, size_words
+    from earmark.settings import load_settings
+
+    console = Console(as_json=as_json)
+    days = days_of(older_than)
+    done = prune_all(load_settings().cache_dir, unused_for_days=days, everything=everything)
+    console.say(
+        f"{done.entries_dropped:,} recordings dropped, {done.entries_kept:,} kept, {size_words(done.bytes_freed)} freed"
+    )
+    console.finish({"dropped": done.entries_dropped, "kept": done.entries_kept, "bytes_freed": done.bytes_freed})
