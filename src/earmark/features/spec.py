@@ -108,7 +108,8 @@ class FeatureSpec(BaseModel):
             return data
         for name in data:
             if name not in cls.model_fields:
-                near = difflib.get_close_matches(str(name), cls.model_fields, n=1, cutoff=0.5)
+                holding = [field for field in cls.model_fields if str(name) in field.split("_")]
+                near = holding or difflib.get_close_matches(str(name), cls.model_fields, n=1, cutoff=0.5)
                 hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(cls.model_fields)}."
                 raise ValueError(f"the front end has no field {name!r}; {hint}")
         if data.get("scaling", "db") != "db" and "top_db" not in data:
@@ -139,8 +140,8 @@ class FeatureSpec(BaseModel):
 
     @model_validator(mode="after")
     def _possible(self) -> Self:
-        for refusal in (self._refuse_frames(), self._refuse_bands(), self._refuse_scaling(), self._refuse_shape()):
-            if refusal:
+        for refuse in (self._refuse_frames, self._refuse_bands, self._refuse_scaling, self._refuse_shape):
+            if refusal := refuse():
                 raise ValueError(refusal)
         empty = self.empty_mel_bands
         if len(empty) == self.n_mels:
