@@ -1,0 +1,101 @@
+"""AugmentSpec: which random changes training clips go through. Data only, so that recipes can hold it without torch."""
+
+from __future__ import annotations
+
+import difflib
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+MaskFill = Literal["zero", "mean", "min"]
+TargetRule = Literal["soft", "or"]
+
+
+class AugmentSpec(BaseModel):
+    """Every amount is 0 or None by default, which leaves that change out. Applied in training only, in this order.
+
+    On samples:
+        time_shift: each clip is moved by up to this fraction of its length, either way (0..1).
+        time_shift_fill: what enters at the other end: `roll` (what left) or `zero`.
+        polarity: half of the clips are turned upside down.
+        gain_db: each clip is made louder or softer by up to this many dB.
+        noise_snr_db: (low, high) of the signal-to-noise ratio, in dB, of added white noise.
+        noise_probability: how many of the clips get that noise.
+        background_snr_db: (low, high) in dB at which another clip of the batch is laid under a clip, targets as they
+            were.
+        background_probability: how many of the clips get that.
+        mixup_alpha: a of Beta(a, a), which the weight of a clip against its partner is drawn from.
+        mixup_probability: how many of the clips are mixed.
+        mixup_on: `samples` or `pictures`.
+        mixup_targets: `soft` (weighted like the sounds) or `or` (multi-label: all tags of both are present).
+
+    On pictures, in the units the net sees (with band statistics or clip-z, 1 is one deviation, about 10-15 dB):
+        cutmix_alpha: as mixup_alpha, for a span of frames taken from the partner.
+        cutmix_probability: how many of the clips get that.
+        equaliser: up to this much is added to or taken from each of `equaliser_points` bands, with straight lines
+            between them: another microphone, another room.
+        equaliser_points: >= 2.
+        brightness: up to this much is added to or taken from the whole picture.
+        contrast: the picture's distance from its mean is multiplied by 1 - contrast .. 1 + contrast.
+        noise: deviation of Gaussian noise.
+        time_masks, time_mask_frames: how many spans of frames are hidden, each of 0..time_mask_frames frames.
+        band_masks, band_mask_bands: the same over mel bands (SpecAugment, Park et al. 2019).
+        mask_fill: what hides them: `zero`, the clip's `mean` or its `min`.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    time_shift: float = Field(0.0, ge=0, le=1)
+    time_shift_fill: Literal["roll", "zero"] = "roll"
+    polarity: bool = False
+    gain_db: float = Field(0.0, ge=0, le=60)
+    noise_snr_db: tuple[float, float] | None = None
+    noise_probability: float = Field(0.5, ge=0, le=1)
+    background_snr_db: tuple[float, float] | None = None
+    background_probability: float = Field(0.5, ge=0, le=1)
+    mixup_alpha: float = Field(0.0, ge=0)
+    mixup_probability: float = Field(1.0, ge=0, le=1)
+    mixup_on: Literal["samples", "pictures"] = "samples"
+    mixup_targets: TargetRule = "soft"
+    cutmix_alpha: float = Field(0.0, ge=0)
+    cutmix_probability: float = Field(0.5, ge=0, le=1)
+    equaliser: float = Field(0.0, ge=0)
+    equaliser_points: int = Field(4, ge=2)
+    brightness: float = Field(0.0, ge=0)
+    contrast: float = Field(0.0, ge=0, lt=1)
+    noise: float = Field(0.0, ge=0)
+    time_masks: int = Field(0, ge=0)
+    time_mask_frames: int = Field(0, ge=0)
+    band_masks: int = Field(0, ge=0)
+    band_mask_bands: int = Field(0, ge=0)
+    mask_fill: MaskFill = "mean"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _known_fields(cls, data: Any) -> Any:
+        if isinstance(data, dict):
+            for name in data:
+                if name not in cls.model_fields:
+                    near = difflib.get_close_matches(str(name), cls.model_fields, n=1, cutoff=0.5)
+                    hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(cls.model_fields)}."
+                    raise ValueError(f"the augmentation has no field {name!r}; {hint}")
+        return data
+
+    @field_validator("noise_snr_db", "background_snr_db", mode="before")
+    @classmethod
+    def _pair_from_list(cls, value: Any) -> Any:
+        return tuple(value) if isinstance(value, list) else value
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        for name in ("noise_snr_db", "background_snr_db"):
+            pair = getattr(self, name)
+            if pair is not None and pair[0] > pair[1]:
+                raise ValueError(f"{name} is {list(pair)}, expected [low, high] with low at most high.")
+        for count, width in (("time_masks", "time_mask_frames"), ("band_masks", "band_mask_bands")):
+            if bool(getattr(self, count)) != bool(getattr(self, width)):
+                raise ValueError(
+                    f"{count} is {getattr(self, count)} and {width} {getattr(self, width)}: "
+                    "either both are above 0 or neither."
+                )
+        return self
