@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import typer
 
@@ -97,7 +97,7 @@ def tag(
         records: list[dict[str, Any]] = []
         summary = tag_all(
             tagger,
-            expand(inputs, sys.stdin.buffer, zero_separated=null),
+            expand(inputs, _stdin() if "-" in inputs else None, zero_separated=null),
             _sink(console, records, tagger, target, kind, choice, overlap, restart=restart),
             total=count_files(inputs),
             overlap=overlap,
@@ -115,6 +115,11 @@ def tag(
     console.finish(result, next_step=_next_step(summary, model, kind, target))
     if summary.exit_code:
         raise typer.Exit(summary.exit_code)
+
+
+def _stdin() -> BinaryIO:
+    # unbuffered: a thread that waits on a buffered stdin holds a lock, and Ctrl-C would end in a fatal error
+    return open(0, "rb", buffering=0, closefd=False)
 
 
 def _sink(

@@ -17,7 +17,7 @@ def expand(inputs: Iterable[str], listing: BinaryIO | None = None, *, zero_separ
     Args:
         inputs: files (taken as they are, audio or not: reading them gives the verdict), folders (searched for audio by
             suffix, all the way down), glob patterns (`**` goes down), or `-` for the list on `listing`.
-        listing: where `-` reads from, usually stdin: one path a line.
+        listing: where `-` reads from, unbuffered (what is there is taken, not waited upon): one path a line.
         zero_separated: paths of the list end with NUL instead (`find -print0`).
 
     Raises:
@@ -85,15 +85,15 @@ def _matched(pattern: str) -> Iterator[str]:
 
 
 def _listed(listing: BinaryIO, separator: bytes) -> Iterator[str]:
-    if separator == b"\n":
-        for line in listing:
-            name = line.rstrip(b"\r\n")
-            if name:
-                yield os.fsdecode(name)
-        return
     rest = b""
     while chunk := listing.read(65_536):
         *names, rest = (rest + chunk).split(separator)
-        yield from (os.fsdecode(name) for name in names if name)
-    if rest:
-        yield os.fsdecode(rest)
+        yield from _named(names, separator)
+    yield from _named([rest], separator)
+
+
+def _named(names: Iterable[bytes], separator: bytes) -> Iterator[str]:
+    for name in names:
+        plain = name.rstrip(b"\r") if separator == b"\n" else name
+        if plain:
+            yield os.fsdecode(plain)

@@ -45,7 +45,10 @@ class LabelFolder:
         target = self.folder / name
         target.parent.mkdir(parents=True, exist_ok=True)
         partial = target.with_name(f".{target.name}.part")
-        (audacity if self._format == "audacity" else raven).write(partial, spans)
+        if self._format == "audacity":
+            audacity.write(partial, spans)
+        else:
+            raven.write(partial, spans, begin_file=Path(scores.recording).name)
         os.replace(partial, target)
         return name
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import queue
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 
@@ -14,6 +15,8 @@ from earmark.tagging.decoder import Decoder
 from earmark.tagging.scores import Scores
 from earmark.tagging.tagger import Tagger, checked
 from earmark.types import Samples
+
+_JOIN_S = 2.0
 
 Heard = Callable[[str, float, float | None], None]
 """Called with a path, seconds of it just heard, and its duration where the file says it; from any thread."""
@@ -97,8 +100,10 @@ class _Lanes:
                 yield result
 
     def join(self) -> None:
+        # a lane that waits for the next name on stdin cannot be woken; it is a daemon, and ends with the process
+        deadline = time.monotonic() + _JOIN_S
         for thread in self._threads:
-            while thread.is_alive():
+            while thread.is_alive() and time.monotonic() < deadline:
                 while not self._results.empty():  # a lane may be waiting for room
                     self._results.get_nowait()
                 thread.join(timeout=0.05)

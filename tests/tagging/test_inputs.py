@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+
+from earmark.audio.find import find_audio
+from earmark.errors import InputError
+from earmark.tagging.inputs import count_files, expand
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    for name in ("b/2.wav", "b/10.flac", "a ü/1.mp3", "a ü/deep/x.OGG", ".hidden/y.wav", "b/.z.wav", "b/notes.txt"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "b" / "loop").symlink_to(tmp_path, target_is_directory=True)
+    return tmp_path
+
+
+def test_a_folder_gives_what_find_audio_finds_each_once(tree: Path):
+    found = list(expand([str(tree)]))
+    assert sorted(found) == [str(path) for path in find_audio(tree)]
+    assert [Path(name).name for name in found] == ["1.mp3", "x.OGG", "10.flac", "2.wav"]
+
+
+def test_patterns_and_files_keep_their_order(tree: Path, monkeypatch):
+    monkeypatch.chdir(tree)
+    assert list(expand(["b/notes.txt", "b/*.wav", "gone.wav"])) == ["b/notes.txt", "b/2.wav", "gone.wav"]
+    assert list(expand(["a*/**/*.OGG"])) == ["a ü/deep/x.OGG"]
+
+
+def test_a_name_with_brackets_that_exists_is_no_pattern(tree: Path, monkeypatch):
+    monkeypatch.chdir(tree)
+    (tree / "take [1].wav").touch()
+    assert list(expand(["take [1].wav"])) == ["take [1].wav"]
+
+
+def test_lists_by_line_and_by_nul(tree: Path):
+    assert list(expand(["-"], io.BytesIO(b"a b.wav\r\n\n\xc3\xbc.wav\nlast.wav"))) == ["a b.wav", "ü.wav", "last.wav"]
+    names = [f"dir/{number}\nx.wav" for number in range(20_000)]
+    listing = io.BytesIO("\0".join(names).encode())
+    assert list(expand(["-"], listing, zero_separated=True)) == names
+
+
+def test_nothing_found_is_said(tree: Path):
+    (tree / "empty").mkdir()
+    with pytest.raises(InputError, match="no audio file in it"):
+        list(expand([str(tree / "empty")]))
+    with pytest.raises(InputError, match="as a pattern it matches none"):
+        list(expand([str(tree / "*.nope")]))
+
+
+def test_files_are_counted_only_where_they_are_known(tree: Path):
+    assert count_files([str(tree / "b/2.wav"), str(tree / "b/10.flac")]) == 2
+    assert count_files([str(tree)]) is None
+    assert count_files(["-"]) is None

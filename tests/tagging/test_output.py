@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from earmark.errors import InputError
+from earmark.tagging.output import (
+    csv_header,
+    csv_rows,
+    decide_format,
+    gathered_json,
+    gathered_parquet,
+    json_line,
+)
+from earmark.tagging.rows import Choice
+from earmark.tagging.tagger import Tagger
+
+
+@pytest.fixture(scope="module")
+def scores(tagger: Tagger):
+    samples = np.random.default_rng(0).normal(0, 0.2, 13_333).astype(np.float32)
+    return tagger.tag_blocks('a, "quoted"\nname.wav', [samples])
+
+
+def test_csv_gives_back_every_number_exactly(scores):
+    data = csv_header() + csv_rows(scores, Choice(all_tags=True))
+    rows = list(csv.DictReader(io.StringIO(data.decode())))
+    assert list(rows[0]) == ["path", "start_s", "end_s", "tag", "probability", "logit"]
+    assert len(rows) == len(scores) * 3
+    assert {row["path"] for row in rows} == {'a, "quoted"\nname.wav'}
+    order = [scores.vocabulary.column(row["tag"]) for row in rows]
+    window = np.repeat(np.arange(len(scores)), 3)
+    np.testing.assert_array_equal(np.float32([row["logit"] for row in rows]), scores.logits[window, order])
+    np.testing.assert_array_equal(np.float32([row["probability"] for row in rows]), scores.probabilities[window, order])
+    np.testing.assert_array_equal(np.float64([row["start_s"] for row in rows]), scores.start_s[window])
+
+
+def test_json_line_is_one_line_with_the_same_numbers(scores):
+    data = json_line(scores, Choice(top=1))
+    assert data.count(b"\n") == 1
+    content = json.loads(data)
+    assert content["path"] == 'a, "quoted"\nname.wav'
+    logits = np.float32([window["tags"][0]["logit"] for window in content["windows"]])
+    np.testing.assert_array_equal(logits, scores.logits.max(axis=1))
+
+
+def test_gathered_json_is_one_object(tmp_path: Path, scores):
+    (tmp_path / "part").write_bytes(json_line(scores, Choice()) * 3)
+    gathered_json(tmp_path / "part", tmp_path / "out.json", {"model": "ab"})
+    content = json.loads((tmp_path / "out.json").read_text())
+    assert content["model"] == "ab"
+    assert [entry["path"] for entry in content["recordings"]] == [scores.recording] * 3
+    (tmp_path / "part").write_bytes(b"")
+    gathered_json(tmp_path / "part", tmp_path / "out.json", {"model": "ab"})
+    assert json.loads((tmp_path / "out.json").read_text()) == {"model": "ab", "recordings": []}
+
+
+def test_gathered_parquet_is_the_frame(tmp_path: Path, scores):
+    (tmp_path / "part").write_bytes(csv_header() + csv_rows(scores, Choice(all_tags=True)))
+    gathered_parquet(tmp_path / "part", tmp_path / "out.parquet")
+    order = ["start_s", "tag"]
+    found = pd.read_parquet(tmp_path / "out.parquet").sort_values(order, ignore_index=True)
+    expected = scores.to_frame().sort_values(order, ignore_index=True)
+    pd.testing.assert_frame_equal(found, expected, check_dtype=False, check_exact=True)
+    assert found["logit"].dtype == np.float32
+
+
+def test_unknown_rows_have_no_number(tmp_path: Path, scores):
+    from dataclasses import replace
+
+    refused = replace(scores, unknown=np.full(len(scores), 9, np.float32), unknown_threshold=1.0)
+    data = csv_rows(refused, Choice(refuse=True))
+    assert data.decode().splitlines()[-1].endswith(",unknown,,")
+    (tmp_path / "part").write_bytes(csv_header() + data)
+    gathered_parquet(tmp_path / "part", tmp_path / "out.parquet")
+    assert pd.read_parquet(tmp_path / "out.parquet")["logit"].isna().all()
+
+
+def test_a_path_that_is_not_utf8_keeps_its_bytes(scores):
+    from dataclasses import replace
+
+    strange = replace(scores, recording="a\udcff.wav")
+    assert b"a\xff.wav," in csv_rows(strange, Choice())
+    assert json.loads(json_line(strange, Choice()))["path"]
+
+
+def test_the_format_follows_the_word_or_the_name():
+    assert decide_format(None, None) is None
+    assert decide_format(None, Path("x.CSV")) == "csv"
+    assert decide_format(None, Path("x.jsonl")) == "jsonl"
+    assert decide_format("csv", Path("x.txt")) == "csv"
+    assert decide_format("jsonl", None) == "jsonl"
+    for format, out, message in (
+        ("xml", None, "expected one of csv, parquet"),
+        ("parquet", None, "needs --out, the file"),
+        ("raven", None, "needs --out, the folder"),
+        (None, Path("x.txt"), "no format goes with this name"),
+    ):
+        with pytest.raises(InputError, match=message):
+            decide_format(format, out)
