@@ -51,7 +51,7 @@ class Decoding:
         order: list[type[SoundfileSource] | type[AvSource] | type[RiffSource]]
         order = [AvSource, SoundfileSource] if self.header.kind == "MP3" else [SoundfileSource, AvSource]
         if self.header.riff is not None and 4 < self.header.riff.bytes_per_sample <= 8:
-            order.append(RiffSource)
+            order.insert(1, RiffSource)  # FFmpeg reads 64 bits too, but those of a big-endian file the wrong way round
         self._rest = iter(order)
         self._refusals: list[DecodeError] = []
         source = self._next_source()
