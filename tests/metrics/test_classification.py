@@ -106,3 +106,10 @@ def test_counts_are_repetition(seed: int) -> None:
         expected = c.macro_f1(c.tally_exclusive(true[again], predicted[again], 3))[0]
         assert c.macro_f1(c.tally_exclusive(true, predicted, 3, counts))[row] == pytest.approx(expected)
         assert c.accuracy(true, predicted, counts)[row] == pytest.approx((true == predicted)[again].mean())
+
+
+def test_a_resample_that_lost_a_tag_leaves_it_out() -> None:
+    true, predicted = np.array([0, 0, 1]), np.array([0, 1, 1])
+    tally = c.tally_exclusive(true, predicted, 2, np.array([[1.0, 1.0, 0.0]]))
+    assert c.macro_f1(tally)[0] == pytest.approx((2 / 3 + 0) / 2)
+    assert c.macro_f1(tally, np.array([True, True]))[0] == pytest.approx(2 / 3)

@@ -136,11 +136,11 @@ def _figures(
         confidence, happened, owner = probability[mask], clips.truth[mask], np.nonzero(mask)[0]
     pairs = counted @ (np.ones(len(clips)) if clips.is_exclusive else mask.sum(axis=1).astype(np.float64))
     values["balanced_accuracy"] = cls.balanced_accuracy(tally, exclusive=clips.is_exclusive)
-    values["macro_f1"] = cls.macro_f1(tally)
-    values["micro_f1"] = cls.micro_f1(tally)
+    values["macro_f1"] = cls.macro_f1(tally, np.asarray(clips.truth.any(axis=0)))
     values["roc_auc_macro"] = ranking.macro(auc)
     values["pr_auc_macro"] = ranking.macro(precision)
     if not clips.is_exclusive:
+        values["micro_f1"] = cls.micro_f1(tally)  # exclusive: the accuracy again
         values["lwlrap"] = ranking.lwlrap(clips.truth, probability, mask, counted)
     elif len(clips.vocabulary) > 3:
         values["top_3_accuracy"] = cls.top_k_accuracy(true, probability, 3, counted)

@@ -118,9 +118,15 @@ def balanced_accuracy(tally: Tally, *, exclusive: bool) -> Floats:
     return nan_mean((recall + specificity) / 2)
 
 
-def macro_f1(tally: Tally) -> Floats:
-    """Mean F1 over the tags that are in the data or were given at least once (scikit-learn's default): (b,)."""
-    return nan_mean(np.where(tally.occurs, tally.f1, np.nan))
+def macro_f1(tally: Tally, in_data: Bools | None = None) -> Floats:
+    """Mean F1 over the tags that are in the data or were given at least once (scikit-learn's default): (b,).
+
+    Args:
+        in_data: (tags,) True where the whole data has the tag. A resample that lost all its clips then leaves it out,
+            where it would otherwise count as an F1 of 0 and drag the interval down.
+    """
+    lost = np.zeros_like(tally.occurs) if in_data is None else (tally.support == 0) & in_data
+    return nan_mean(np.where(tally.occurs & ~lost, tally.f1, np.nan))
 
 
 def micro_f1(tally: Tally) -> Floats:
