@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -93,6 +95,12 @@ def test_file_names_stay_inside_the_folder(name):
 def test_file_names_may_hold_folders_and_unicode():
     assert check_file_name("members/0/weights.safetensors") == "members/0/weights.safetensors"
     assert check_file_name("report/ß 音.png") == "report/ß 音.png"
+
+
+def test_a_figure_that_could_not_be_computed_is_null(header):
+    figures = {"metrics": {"test": {"accuracy": 0.5, "roc_auc_macro": float("nan")}, "list": [float("inf"), 1]}}
+    found = json.loads(header(provenance=figures).render())["provenance"]
+    assert found == {"metrics": {"test": {"accuracy": 0.5, "roc_auc_macro": None}, "list": [None, 1]}}
 
 
 @given(

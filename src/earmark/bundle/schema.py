@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 from collections.abc import Mapping
 from typing import Any, Literal, TypeAlias
@@ -189,6 +190,11 @@ class BundleHeader(_Part):
     provenance: dict[str, JsonValue] = {}
     files: dict[str, str] = {}
 
+    @field_validator("provenance", mode="before")
+    @classmethod
+    def _figures_without_nan(cls, provenance: Any) -> Any:
+        return _without_nan(provenance)
+
     @field_validator("files")
     @classmethod
     def _safe_files(cls, files: dict[str, str]) -> dict[str, str]:
@@ -270,6 +276,15 @@ def header_hash(data: bytes) -> str:
             "good copy, or change it with earmark.bundle.save.update_bundle."
         )
     return claimed
+
+
+def _without_nan(value: Any) -> Any:
+    """A figure that could not be computed (a tag without clips) is null in JSON."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {key: _without_nan(item) for key, item in value.items()}
+    return [_without_nan(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def _canonical(content: Mapping[str, Any]) -> bytes:
