@@ -31,16 +31,16 @@ def test_drone_car_speech_is_what_was_published() -> None:
     assert (spec.scaling, spec.db_ref, spec.normalise) == ("db", "max", "clip-minmax")
     assert (recipe.optimiser.name, recipe.optimiser.learning_rate) == ("adam", 3e-4)
     assert (recipe.training.batch_size, recipe.training.epochs, recipe.training.seed) == (32, 15, 69)
-    assert (recipe.augment.time_masks, recipe.augment.time_mask_frames, recipe.augment.feature_noise) == (1, 8, 0.01)
+    assert (recipe.augment.time_masks, recipe.augment.time_mask_frames, recipe.augment.noise) == (1, 8, 0.01)
     assert (recipe.split.val, recipe.split.test) == (0.15, 0.15)
 
 
 def test_set_changes_one_field_and_no_other() -> None:
     plain = load_recipe("small-cnn")
-    changed = load_recipe("small-cnn", ["training.epochs=20", "optimiser.learning_rate=3e-4", "augment.mixup=0"])
+    changed = load_recipe("small-cnn", ["training.epochs=20", "optimiser.learning_rate=3e-4", "augment.mixup_alpha=0"])
     assert changed.training.epochs == 20
     assert changed.optimiser.learning_rate == 3e-4
-    assert changed.augment.mixup == 0
+    assert changed.augment.mixup_alpha == 0
     assert changed.front_end == plain.front_end
     assert changed.model == plain.model
 

@@ -72,7 +72,7 @@ def export_onnx(graph: nn.Module, path: Path, clips: npt.NDArray[np.float32]) ->
     """
     example = torch.from_numpy(clips[:2].copy())
     batch = torch.export.Dim("batch", min=1, max=65536)
-    noisy = logging.getLogger("torch.onnx"), logging.getLogger("onnxscript")
+    noisy = tuple(logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir"))
     levels = [log.level for log in noisy]
     for log in noisy:
         log.setLevel(logging.ERROR)

@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from earmark.cli import cache, convert, demo, doctor, inspect, tag
+from earmark.cli import cache, check, convert, demo, doctor, inspect, recipes, tag, train
 
 if TYPE_CHECKING:
     import typer
 
 VERBS: tuple[Callable[[typer.Typer], None], ...] = (
     cache.register,
+    check.register,
     convert.register,
     demo.register,
     doctor.register,
     inspect.register,
+    recipes.register,
     tag.register,
+    train.register,
 )

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from earmark.features.augment_spec import AugmentSpec
 from earmark.features.spec import FeatureSpec
 from earmark.types import VocabularyKind
 
@@ -44,43 +45,6 @@ class ModelChoice(Strict):
 
     name: str
     arguments: dict[str, Any] = {}
-
-
-class Augment(Strict):
-    """Random changes made to training clips only; 0 switches one off.
-
-    Attributes:
-        time_shift: probability of rolling a clip around by a random amount (its end becomes its beginning).
-        gain_db: level changes drawn from +-gain_db.
-        polarity: probability of turning the waveform upside down.
-        noise_snr_db: (lowest, highest) signal-to-noise ratio of added white noise; `noise` is its probability.
-        tilt_db: random frequency response, piecewise linear over the bands, within +-tilt_db: other microphones.
-        time_masks, time_mask_share: SpecAugment: how many, and the longest as a share of the clip.
-        time_mask_frames: the length of a time mask in frames, fixed (system of fixed masks); 0: drawn from the share.
-        band_masks, band_mask_share: the same over mel bands.
-        feature_noise: standard deviation of Gaussian noise added to the finished features.
-        brightness, contrast: picture-like changes of the features: shift within +-brightness, scale 1 +- contrast.
-        mixup: Beta(mixup, mixup) from which the mixing weight is drawn; `mixup_share` is the share of clips mixed.
-        mixup_on: `samples` or `features`.
-    """
-
-    time_shift: float = Field(default=0.0, ge=0, le=1)
-    gain_db: float = Field(default=0.0, ge=0, le=40)
-    polarity: float = Field(default=0.0, ge=0, le=1)
-    noise: float = Field(default=0.0, ge=0, le=1)
-    noise_snr_db: tuple[float, float] = (10.0, 40.0)
-    tilt_db: float = Field(default=0.0, ge=0, le=40)
-    time_masks: int = Field(default=0, ge=0, le=10)
-    time_mask_share: float = Field(default=0.1, gt=0, lt=1)
-    time_mask_frames: int = Field(default=0, ge=0)
-    band_masks: int = Field(default=0, ge=0, le=10)
-    band_mask_share: float = Field(default=0.12, gt=0, lt=1)
-    feature_noise: float = Field(default=0.0, ge=0)
-    brightness: float = Field(default=0.0, ge=0)
-    contrast: float = Field(default=0.0, ge=0, lt=1)
-    mixup: float = Field(default=0.0, ge=0)
-    mixup_share: float = Field(default=1.0, ge=0, le=1)
-    mixup_on: Literal["samples", "features"] = "features"
 
 
 class Optimiser(Strict):
@@ -200,7 +164,7 @@ class Recipe(Strict):
     front_end: FeatureSpec
     adapt: Adapt = Adapt()
     model: ModelChoice
-    augment: Augment = Augment()
+    augment: AugmentSpec = AugmentSpec()
     loss: Loss = Loss()
     optimiser: Optimiser = Optimiser()
     schedule: Schedule = Schedule()

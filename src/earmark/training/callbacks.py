@@ -43,7 +43,7 @@ class Watcher(Callback):
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         assert isinstance(pl_module, TaggerModule)
-        row = pl_module.history[-1]
+        row = pl_module.close_epoch()
         told = [f"loss {row['train_loss']:.3f}"]
         told += [
             f"{k.replace('val_', 'val ')} {row[k]:.3f}" for k in ("val_loss", "val_accuracy", "val_lwlrap") if k in row

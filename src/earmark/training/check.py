@@ -10,11 +10,10 @@ import pandas as pd
 import torch
 
 from earmark.reports.check_plots import augmentation_grid
-from earmark.training.augmentation import Augmentation
 from earmark.training.feeding import Task, clip_batches
 from earmark.training.fit import check_one_batch, epochs_of, fitted_front_end, fresh_net
 from earmark.training.guards import OneBatch
-from earmark.training.module import mixed_seed
+from earmark.training.module import augmented, mixed_seed
 from earmark.training.plan import Plan
 
 SHOWN = 8
@@ -59,10 +58,8 @@ def check(plan: Plan, picture: Path) -> Check:
     targets = torch.from_numpy(manifest.targets[rows[chosen]])
     weights = torch.from_numpy(manifest.weights[rows[chosen]])
     draw = torch.Generator().manual_seed(mixed_seed(task.seed, 8))
-    augmentation = Augmentation(recipe.augment, manifest.vocabulary.kind)
     before = front_end(crops)
-    changed, mixed, weights = augmentation.samples(crops, targets, weights, draw)
-    after, mixed, _ = augmentation.features(front_end(changed), mixed, weights, draw)
+    after, _, _ = augmented(crops, targets, weights, front_end, recipe.augment, draw)
     titles = ["\n+ ".join(manifest.labels_of(int(row))) or "(no tag)" for row in rows[chosen][:SHOWN]]
     augmentation_grid(before[:SHOWN, 0].numpy(), after[:SHOWN, 0].numpy(), titles, picture)
     net = fresh_net(task, recipe, task.seed)

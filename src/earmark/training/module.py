@@ -11,11 +11,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from earmark.features.augment import augment_pictures, augment_samples
+from earmark.features.augment_spec import AugmentSpec
 from earmark.features.torch import LogMel
 from earmark.metrics.classification import accuracy, macro_f1, tally_exclusive, tally_multilabel
 from earmark.metrics.ranking import lwlrap
 from earmark.recipes import Recipe
-from earmark.training.augmentation import Augmentation
 from earmark.training.guards import Collapsed, CollapseWatch
 from earmark.types import VocabularyKind
 
@@ -57,7 +58,6 @@ class TaggerModule(pl.LightningModule):
         self.total_steps = max(1, total_steps)
         self.val_targets = val_targets
         self.val_weights = val_weights
-        self.augmentation = Augmentation(recipe.augment, kind)
         self.watch = CollapseWatch(kind) if recipe.guards.collapse else None
         self.history: list[dict[str, float]] = []
         self._loss_sum = 0.0
@@ -70,10 +70,8 @@ class TaggerModule(pl.LightningModule):
     def training_step(self, batch: tuple[Tensor, Tensor, Tensor], batch_idx: int) -> Tensor:
         samples, targets, weights = batch
         draw = torch.Generator(device=samples.device).manual_seed(mixed_seed(self.seed, self.global_step))
-        samples, targets, weights = self.augmentation.samples(samples, targets, weights, draw)
-        with torch.no_grad():  # nothing in the front end is learnt by gradient
-            features = self.front_end(samples)
-            features, targets, weights = self.augmentation.features(features, targets, weights, draw)
+        with torch.no_grad():  # nothing before the net is learnt by gradient
+            features, targets, weights = augmented(samples, targets, weights, self.front_end, self.recipe.augment, draw)
         logits = self.net(features.contiguous(memory_format=torch.channels_last))[0].float()
         loss = tag_loss(logits, targets, weights, self.kind, self.recipe.loss.label_smoothing)
         value = float(loss.detach())
@@ -86,17 +84,19 @@ class TaggerModule(pl.LightningModule):
         self._batches += 1
         return loss
 
-    def on_train_epoch_end(self) -> None:
+    def close_epoch(self) -> dict[str, float]:
+        """The epoch's row of `history`; called by whoever listens to the epoch's end, before it keeps a checkpoint."""
         row = {
             "epoch": float(self.current_epoch + 1),
             "train_loss": self._loss_sum / max(1, self._batches),
-            "lr": float(self.optimizers(use_pl_optimizer=False).param_groups[0]["lr"]),  # type: ignore[union-attr]
+            "lr": float(self.optimizers(use_pl_optimizer=False).param_groups[0]["lr"]),
         }
-        # validation ran before this hook, so its figures of this epoch are already there
+        # validation ran before, so its figures of this epoch are already there
         row |= {name: float(value) for name, value in self.trainer.callback_metrics.items() if name.startswith("val_")}
         self.history.append(row)
         self.log_dict({"train_loss": row["train_loss"], "lr": row["lr"]})
         self._loss_sum, self._batches = 0.0, 0
+        return row
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["earmark_history"] = self.history
@@ -145,6 +145,23 @@ class TaggerModule(pl.LightningModule):
         factor = schedule_factor(schedule.name, schedule.warmup, self.total_steps)
         scheduler = torch.optim.lr_scheduler.LambdaLR(optimiser, factor)
         return {"optimizer": optimiser, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+
+def augmented(
+    samples: Tensor,
+    targets: Tensor,
+    weights: Tensor,
+    front_end: LogMel,
+    spec: AugmentSpec,
+    generator: torch.Generator,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Samples (b, n) through augmentation and front end.
+
+    Returns:
+        features (b, channels, bands, frames); targets and weights (b, tags), mixed where clips were.
+    """
+    samples, targets, weights = augment_samples(samples, targets, weights, spec, generator)
+    return augment_pictures(front_end(samples), targets, weights, spec, generator)
 
 
 class _Factor:

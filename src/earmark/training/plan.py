@@ -192,7 +192,12 @@ def adapt(recipe: Recipe, manifest: Manifest, notes: list[str]) -> Recipe:
             spec = spec.model_copy(update={"clip_s": clip_s})
             notes.append(f"clips are {clip_s:g} s long: 90 % of the data is no longer than that")
     spec = FeatureSpec.model_validate(spec.model_dump())  # a copy is not checked, and a shorter clip may be impossible
-    return recipe.model_copy(update={"front_end": spec})
+    share = spec.shape()[2] / recipe.front_end.shape()[2]
+    masks = round(recipe.augment.time_mask_frames * min(1.0, share))
+    augment = recipe.augment.model_copy(
+        update={"time_mask_frames": masks, "time_masks": recipe.augment.time_masks if masks else 0}
+    )
+    return recipe.model_copy(update={"front_end": spec, "augment": augment})
 
 
 def at_rate(spec: FeatureSpec, rate_hz: int) -> FeatureSpec:

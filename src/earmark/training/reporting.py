@@ -71,7 +71,8 @@ def _picture(task: Task, fitted: Fitted, rows: Indices, clip: int) -> npt.NDArra
     """(bands, frames) of the clip's first window, as the net sees it."""
     positions, windows = next(clip_batches(task.prepared, task.recipe).covering(rows[clip : clip + 1], 1))
     assert positions[0] == 0
-    return log_mel(windows[0], task.recipe.front_end, fitted.front_end.statistics)[0]
+    picture: npt.NDArray[np.float32] = log_mel(windows[0], task.recipe.front_end, fitted.front_end.statistics)[0]
+    return picture
 
 
 def _write_state_dicts(folder: Path, fitted: list[Fitted], judged: Judgement, seed: int) -> None:

@@ -1,0 +1,131 @@
+"""Cross-validated accuracy of the default recipe and of two published ones, on real data sets.
+
+Every recipe hears the same hours of sound on a set and is judged by the same grouped folds. A run that is stopped goes
+on where it was; what is finished is kept in benchmarks/work/accuracy.
+
+    python -m benchmarks.accuracy [SET ...] [--recipe NAME ...] [--again]
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from benchmarks.harness import ROOT, WORK, Figure, data_dir, finish
+from earmark.recipes import Recipe, load_recipe, render_recipe
+from earmark.settings import limit_native_threads
+
+limit_native_threads()
+
+SECONDS_A_FOLD = 360.0
+
+
+@dataclass(frozen=True)
+class Set:
+    """A data set, how it is grouped, how it is folded, and the accuracy to reach."""
+
+    folder: str
+    folds: int
+    target: float
+    group_by: tuple[str, ...] = ()
+
+
+SETS = {
+    "drone_car_speech": Set(
+        "drone_car_speech",
+        5,
+        0.98,
+        ("drone=^(B_S2_D1|Membo_0|Membo_1|Membo_2|extra_membo_D2)", r"car=(\d+)", r"speech=^(\d\d)"),
+    ),
+    "esc10": Set("esc10", 4, 0.94),
+    "instruments": Set("instruments", 5, 0.90),
+    "spoken_digits": Set("spoken_digits", 3, 0.90, (r"^\d_([a-z]+)_",)),
+}
+
+RECIPES = {
+    "small-cnn": "small-cnn",
+    "system-2": "drone-car-speech",
+    "system-4": str(ROOT / "benchmarks" / "recipes" / "genre-slices.yaml"),
+}
+
+
+def recipe_of(name: str, hours: float) -> Recipe:
+    """The recipe; a published one with as many epochs as fill the same hours of sound as ours."""
+    if name == "small-cnn":
+        return load_recipe(RECIPES[name])
+    return load_recipe(RECIPES[name], ["training.epochs=auto", f"training.audio_hours={hours}"])
+
+
+def run(name: str, recipe_name: str, *, again: bool) -> dict[str, Any]:
+    """One recipe on one set: figures kept by the text of the recipe, so that a changed one is run anew."""
+    from earmark.training.run import train
+
+    chosen = SETS[name]
+    recipe = recipe_of(recipe_name, load_recipe("small-cnn").training.audio_hours)
+    key = hashlib.sha256(render_recipe(recipe).encode()).hexdigest()[:12]
+    kept = WORK / "accuracy" / f"{name}-{recipe_name}-{key}.json"
+    if kept.exists() and not again:
+        found: dict[str, Any] = json.loads(kept.read_text(encoding="utf-8"))
+        return found
+    out = WORK / "accuracy" / f"{name}-{recipe_name}-{key}"
+    out.parent.mkdir(parents=True, exist_ok=True)
+    result = train(
+        data_dir() / chosen.folder,
+        out,
+        recipe=recipe,
+        group_by=chosen.group_by,
+        folds=chosen.folds,
+        ensemble=False,
+        fresh=again,
+    )
+    evaluation = result.evaluations["folds"].to_json()
+    found = {
+        "accuracy": evaluation["metrics"]["accuracy"],
+        "interval": evaluation["intervals"]["accuracy"],
+        "balanced_accuracy": evaluation["metrics"]["balanced_accuracy"],
+        "macro_f1": evaluation["metrics"]["macro_f1"],
+        "ece": evaluation["metrics"]["ece"],
+        "folds": [metrics["accuracy"] for metrics in result.fold_metrics],
+        "seconds": [round(fitted.seconds, 1) for fitted in result.fitted],
+        "clips": evaluation["clips"],
+        "groups": evaluation["groups"],
+        "device": result.device,
+        "notes": result.notes,
+    }
+    kept.write_text(json.dumps(found, indent=2), encoding="utf-8")
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("sets", nargs="*", default=list(SETS), metavar="SET", help=", ".join(SETS))
+    parser.add_argument("--recipe", nargs="*", default=list(RECIPES), choices=RECIPES)
+    parser.add_argument("--again", action="store_true", help="run anew what is finished")
+    arguments = parser.parse_args()
+    figures: list[Figure] = []
+    table: dict[str, dict[str, Any]] = {}
+    for name in arguments.sets:
+        for recipe_name in arguments.recipe:
+            found = run(name, recipe_name, again=arguments.again)
+            table.setdefault(name, {})[recipe_name] = found
+            low, high = found["interval"] or (float("nan"), float("nan"))
+            by_fold = " ".join(f"{value:.3f}" for value in found["folds"])
+            note = f"95 % {low:.3f}-{high:.3f} over {found['groups']} groups; by fold {by_fold}"
+            print(f"{name:<18} {recipe_name:<10} {found['accuracy']:.4f}  {note}", flush=True)
+            if recipe_name == "small-cnn":
+                slowest = max(found["seconds"])
+                figures.append(Figure(f"{name}-accuracy", found["accuracy"], SETS[name].target, "higher", note=note))
+                figures.append(Figure(f"{name}-slowest-fold", slowest, SECONDS_A_FOLD, "lower", unit="s"))
+    finish(
+        "accuracy",
+        figures,
+        baseline="the drone/car/speech and the genre recipe to the letter, on the same folds and hours of sound",
+        extra={"table": table},
+    )
+
+
+if __name__ == "__main__":
+    main()
