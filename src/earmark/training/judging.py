@@ -138,9 +138,8 @@ def pooled_reference(references: list[Arrays]) -> Arrays:
     for name in ("means", "mean", "covariance_diagonal"):
         pooled[name] = np.concatenate([reference[name] for reference in references], axis=-1)
     for name in ("centre", "spread", "threshold", "score_quantiles"):
-        pooled[name] = np.mean([reference[name] for reference in references], axis=0, dtype=np.float64).astype(
-            np.float32
-        )
+        values = np.stack([reference[name] for reference in references])
+        pooled[name] = np.asarray(values.mean(axis=0, dtype=np.float64), np.float32)
     return pooled | {name: references[0][name] for name in ("kind", "used")}
 
 
