@@ -26,6 +26,8 @@ def doctor(as_json: bool = typer.Option(False, "--json", help="One JSON object o
     bf16 = "bf16" if found.bf16 else "no bf16"
     console.say(f"processor  {found.processor}, {found.cores} cores, {found.memory_gb:.0f} GB, {bf16}")
     console.say(f"GPU        {', '.join(found.gpus) or 'none'}")
+    if found.gpu_idle:
+        console.say("           the GPU stands idle: this torch is built for the CPU; install one for your GPU")
     console.say("formats    " + ", ".join(name for name, trouble in found.formats.items() if not trouble))
     for name in found.broken:
         console.say(f"  {name} does not work: {found.formats[name]}")

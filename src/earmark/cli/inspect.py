@@ -88,3 +88,5 @@ def _show(console: Console, found: Any) -> None:
     for finding in found.findings:
         rich.print(f"{finding.weight}: {finding.title}", style=style[finding.weight], markup=False)
         rich.print(f"  {finding.text}{' ' + finding.advice if finding.advice else ''}", markup=False)
+        for option, what in finding.options:
+            rich.print(f"    {option}\n      {what}", markup=False)

@@ -85,7 +85,6 @@ class Prepared:
         entries = [store.entries[keys[uri]] for uri in uris]
         position = {uri: index for index, uri in enumerate(uris)}
         shard_names = list(dict.fromkeys(entry.shard for entry in entries))
-
         shard_index = {name: index for index, name in enumerate(shard_names)}
         index = np.array([position.get(uri, -1) for uri in manifest.rows["uri"]], np.int64)
         lengths = np.array([entry.n_samples for entry in entries], np.int64)
@@ -94,9 +93,6 @@ class Prepared:
         starts = _to_samples(manifest.rows["start_s"], rate, default=np.zeros_like(limit))
         stops = np.minimum(_to_samples(manifest.rows["stop_s"], rate, default=limit), limit)
         outside = usable & (starts >= stops)
-        quarantine = quarantine + [
-            _outside(manifest, row, limit[row] / rate) for row in np.flatnonzero(outside).tolist()
-        ]
         lost = [_outside(manifest, row, limit[row] / rate) for row in np.flatnonzero(outside).tolist()]
         keep = np.flatnonzero(usable & ~outside)
         kept = manifest if len(keep) == len(manifest) else manifest.take(keep)

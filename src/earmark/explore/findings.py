@@ -28,12 +28,14 @@ class Finding:
         title: in a few words.
         text: what was seen.
         advice: what to do; may be empty.
+        options: what could be typed, each with what it does; may be empty.
     """
 
     weight: Weight
     title: str
     text: str
     advice: str = ""
+    options: tuple[tuple[str, str], ...] = ()
 
 
 def find_all(
@@ -45,7 +47,6 @@ def find_all(
     copies: Sequence[Sequence[int]],
     confounds: Sequence[Confound],
     guesses: Sequence[GroupGuess],
-    root: str,
 ) -> list[Finding]:
     """Everything worth saying, problems first. Arguments as in `earmark.explore.inspect.Inspection`."""
     found = [
@@ -54,7 +55,7 @@ def find_all(
         *_classes(per_tag, kind),
         *_duplicates(files, exact, copies, kind),
         *_confounded(confounds),
-        *_groups(guesses, root),
+        *_groups(guesses),
         *_levels(files),
         *_mixed(files),
     ]
@@ -206,20 +207,24 @@ _ADVICE = {
 }
 
 
-def _groups(guesses: Sequence[GroupGuess], root: str) -> list[Finding]:
+def _groups(guesses: Sequence[GroupGuess]) -> list[Finding]:
     if not guesses:
         return []
-    lines = [
-        f"{guess.option}: {guess.groups} groups"
-        + (f" of {guess.tag}" if guess.tag else "")
-        + f" ({', '.join(guess.examples)}{', …' if guess.groups > len(guess.examples) else ''})"
+    options = tuple(
+        (
+            guess.option,
+            f"{guess.groups} groups"
+            + (f" of {guess.tag}" if guess.tag else "")
+            + f", {guess.what}: {', '.join(guess.examples)}{', …' if guess.groups > len(guess.examples) else ''}",
+        )
         for guess in guesses
-    ]
+    )
     text = (
         "File names look as if several files came from one recording, speaker or place; if such a group is split "
-        "between training and test, the figures come out too good. " + "; ".join(lines) + "."
+        "between training and test, the figures come out too good."
     )
-    return [Finding("warning", "Which files belong together?", text, "Give the pattern that fits to every command.")]
+    advice = "Give the pattern that fits, one for each class, to every command."
+    return [Finding("warning", "Which files belong together?", text, advice, options)]
 
 
 def _levels(files: pd.DataFrame) -> list[Finding]:

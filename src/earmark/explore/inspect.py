@@ -192,7 +192,7 @@ def inspect(
     guesses = [] if given or not tags else guess_groups([Path(p).name for p in files["path"]], single)
     per_tag = _per_tag(files, membership, tags, manifest)
     kind = manifest.vocabulary.kind if manifest else None
-    findings = find_all(files, per_tag, kind, note, exact, copies, confounds, guesses, str(path))
+    findings = find_all(files, per_tag, kind, note, exact, copies, confounds, guesses)
     return Inspection(
         root=path,
         layout=manifest.layout if manifest else None,

@@ -77,6 +77,11 @@ class Checkup:
         )
 
     @property
+    def gpu_idle(self) -> bool:
+        """Whether there is a GPU that the installed torch cannot use."""
+        return bool(self.gpus) and self.versions.get("torch", "").endswith("+cpu")
+
+    @property
     def broken(self) -> list[str]:
         """Formats that failed."""
         return [name for name, trouble in self.formats.items() if trouble]
@@ -212,6 +217,7 @@ def _encode(path: Path, tone: np.ndarray[Any, np.dtype[np.float32]], codec: str,
 
     with av.open(str(path), "w", format=container) as out:
         stream = out.add_stream(codec, rate=48_000)
+        stream.bit_rate = 96_000
         stream.layout = "mono"
         resampler = av.AudioResampler(
             format=stream.format, layout="mono", rate=48_000, frame_size=stream.frame_size or 960

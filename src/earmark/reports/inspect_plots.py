@@ -41,7 +41,7 @@ def histogram(values: npt.NDArray[np.float64], label: str, *, log: bool = False)
         label: of the axis, with its unit.
         log: bins of equal ratio; for values above 0 that span decades.
     """
-    figure, axes = _figure(4.6, 2.6)
+    figure, axes = _figure(5.2, 2.6)
     low, high = float(values.min()), float(values.max())
     if log and low > 0 and high / low > 20:
         bins = np.geomspace(low, high * 1.0001, 40)
@@ -67,7 +67,7 @@ def by_class(
         label: of the axis, with its unit.
     """
     classes, names = classes[:MOST_CLASSES], names[:MOST_CLASSES]
-    figure, axes = _figure(4.6, 0.7 + 0.27 * len(names))
+    figure, axes = _figure(5.2, 0.8 + 0.27 * len(names))
     rng = np.random.default_rng(0)  # jitter only
     for row, inside in enumerate(classes):
         mine = values[inside & np.isfinite(values)]
@@ -129,7 +129,7 @@ def spectrogram(picture: npt.NDArray[np.floating], frame_s: float, edges_hz: npt
     rows = [float(np.interp(hz, edges_hz, np.arange(len(edges_hz)))) for hz in wanted]
     axes.set_yticks(rows, [f"{hz // 1000}k" if hz >= 1000 else str(hz) for hz in wanted])
     axes.grid(visible=False)
-    axes.set_xlabel("s", loc="right", labelpad=-8)
+    axes.xaxis.set_major_formatter(lambda seconds, _: f"{seconds:g} s")
     for side in axes.spines.values():
         side.set_visible(False)
     return _png(figure)
@@ -148,9 +148,9 @@ def _figure(width: float, height: float) -> tuple[Figure, Axes]:
     for name, side in axes.spines.items():
         side.set_visible(name == "bottom")
         side.set_color(FAINT)
-    axes.tick_params(labelsize=8, colors=INK)
-    axes.xaxis.label.set(fontsize=8, color=INK)
-    axes.yaxis.label.set(fontsize=8, color=INK)
+    axes.tick_params(labelsize=9, colors=INK)
+    axes.xaxis.label.set(fontsize=9, color=INK)
+    axes.yaxis.label.set(fontsize=9, color=INK)
     return figure, axes
 
 
