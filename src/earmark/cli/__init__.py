@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from earmark.cli import cache, check, convert, demo, doctor, inspect, recipes, tag, train
+from earmark.cli import cache, check, convert, demo, doctor, evaluate, export, inspect, recipes, reset, tag, train
 
 if TYPE_CHECKING:
     import typer
@@ -16,8 +16,11 @@ VERBS: tuple[Callable[[typer.Typer], None], ...] = (
     convert.register,
     demo.register,
     doctor.register,
+    evaluate.register,
+    export.register,
     inspect.register,
     recipes.register,
+    reset.register,
     tag.register,
     train.register,
 )

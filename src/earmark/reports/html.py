@@ -44,6 +44,7 @@ _SPLIT_TITLES = {
     "val": "validation clips",
     "folds": "cross-validation",
     "train": "training clips",
+    "data": "clips",
 }
 
 

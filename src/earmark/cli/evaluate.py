@@ -1,0 +1,101 @@
+"""`earmark evaluate`: honest figures of a model on sounds it has not heard."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from earmark.cli.console import Console
+
+if TYPE_CHECKING:
+    from earmark.evaluation.run import Judged
+
+_MOST_TAGS = 40  # shown to a person; --json and the report hold all
+
+
+def register(app: typer.Typer) -> None:
+    app.command("evaluate")(evaluate)
+
+
+def evaluate(
+    model: Path = typer.Argument(..., metavar="MODEL", help="A model folder."),
+    data: Path = typer.Argument(..., metavar="DATA", help="Labelled sounds: a folder or a manifest file."),
+    layout: str | None = typer.Option(None, help="How DATA is laid out; found by looking if not given."),
+    group_by: list[str] = typer.Option(
+        [], help="What belongs together: a pattern on the file name, REGEX or TAG=REGEX; repeatable."
+    ),
+    out: Path | None = typer.Option(None, help="Folder for a report with pictures, mistakes and predictions."),
+    include_seen: bool = typer.Option(
+        False, "--include-seen", help="Judge by audio that the model was trained on, too. Such figures flatter."
+    ),
+    unknown: bool = typer.Option(
+        False, "--unknown", help="Take clips of tags that the model does not know as unknown sounds to be refused."
+    ),
+    seed: int = typer.Option(0, help="Of the random draws behind the intervals."),
+    as_json: bool = typer.Option(False, "--json", help="One JSON object on stdout."),
+) -> None:
+    """Judge a model by labelled sounds: figures with 95 % intervals, per tag, and what is taken for what."""
+    from earmark.evaluation.run import evaluate_model, to_json
+    from earmark.settings import load_settings
+
+    console = Console(as_json=as_json)
+    settings = load_settings()
+    judged, report = evaluate_model(
+        model,
+        data,
+        out=out,
+        layout=layout,
+        groups=group_by,
+        include_seen=include_seen,
+        unknown=unknown,
+        workers=settings.workers,
+        timeout_s=settings.decode_timeout_s,
+        seed=seed,
+        progress=console.progress(),
+    )
+    _show(console, judged)
+    if report is not None:
+        console.say(f"Report: {report}")
+        step = f"open {report} and listen to the worst mistakes."
+    else:
+        step = f"earmark evaluate {model} {data} --out report/  (pictures, and the worst mistakes to hear)"
+    console.finish(to_json(judged, report), next_step=step)
+
+
+def _show(console: Console, judged: Judged) -> None:
+    from rich.table import Table
+
+    from earmark.reports import text
+
+    found = judged.evaluation
+    console.say(f"{judged.manifest.name}: {found.clips} clips in {judged.files} files, {found.groups} groups")
+    if judged.left_out_seen:
+        console.say(f"{judged.left_out_seen} clips left out: the model was trained on that very audio (--include-seen)")
+    for item in judged.quarantine[:10]:
+        console.say(f"quarantined ({item.reason}): {item.message}")
+    if len(judged.quarantine) > 10:
+        console.say(f"... and {len(judged.quarantine) - 10} more files in quarantine")
+    console.say()
+    for line in text.summary_lines(found):
+        console.say(f"  {line}")
+    console.say("  [..] 95 % interval over groups")
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    table.add_column("tag")
+    for name in ("precision", "recall", "F1", "clips"):
+        table.add_column(name, justify="right")
+    for row in found.per_tag[:_MOST_TAGS]:
+        figures = (f"{row[key]:.3f}" for key in ("precision", "recall", "f1"))
+        table.add_row(row["tag"], *figures, str(row["support"]))
+    console.say()
+    console.rich.print(table)
+    if len(found.per_tag) > _MOST_TAGS:
+        console.say(f"... and {len(found.per_tag) - _MOST_TAGS} more tags")
+    lines = [*(text.confusion_lines(found.confusion, found.tags) if found.confusion is not None else [])]
+    lines += text.refusal_lines(found.unknown)
+    if lines:
+        console.say()
+    for line in [*lines, *found.notes]:
+        console.say(f"- {line}")
+    console.say()
