@@ -62,7 +62,7 @@ class Mix:
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """partners (b,), starts (b,), widths (b,) int64: of clip i, widths[i] frames from starts[i] on are the partner's."""
+    """partners, starts, widths (b,) int64: of clip i, widths[i] frames from starts[i] on are the partner's."""
 
     partners: Tensor
     starts: Tensor
