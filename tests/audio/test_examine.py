@@ -175,3 +175,29 @@ def test_nothing_that_a_decoder_reads_whole_is_refused(data_dir: Path):
         mono = samples.mean(axis=1)
         if len(mono) >= 0.02 * rate and np.isfinite(mono).all() and np.abs(mono).max() >= 1e-4:
             assert examine(path).verdict != Verdict.QUARANTINED, path.name
+
+
+def test_damaged_files_of_every_format_neither_crash_nor_hang(formats: dict[str, Path], tmp_path: Path):
+    rng = np.random.default_rng(7)
+    paths = []
+    for name, source in formats.items():
+        whole = np.frombuffer(source.read_bytes(), dtype=np.uint8)
+        for way in ("header", "body", "cut", "ones"):
+            data = whole.copy()
+            if way == "header":
+                data[rng.integers(0, min(len(data), 200), 4)] = rng.integers(0, 256, 4)
+            elif way == "body":
+                data[rng.integers(0, len(data), 40)] = rng.integers(0, 256, 40)
+            elif way == "cut":
+                data = data[: rng.integers(1, len(data))]
+            else:
+                start = rng.integers(0, 120)
+                data[start : start + 4] = 255
+            paths.append(tmp_path / f"{way}_{name}")
+            paths[-1].write_bytes(data.tobytes())
+    items = [(str(path), str(path)) for path in paths]
+    outcomes = list(map_files(examine, items, workers=2, timeout_s=20, memory_limit=1 << 30))
+    assert len(outcomes) == len(paths)
+    assert [str(outcome.error) for outcome in outcomes if outcome.error] == []
+    verdicts = {outcome.value.verdict for outcome in outcomes if outcome.value is not None}
+    assert verdicts == set(Verdict)
