@@ -122,6 +122,11 @@ def test_masks_stay_inside_and_within_their_width(size: int, widest: int, count:
     assert (masks.starts + masks.widths).max() <= size
 
 
+def test_exact_masks_always_have_their_width() -> None:
+    assert (augment.draw_masks(100, 63, 1, 8, seeded(), exact=True).widths == 8).all()
+    assert (augment.draw_masks(100, 5, 1, 8, seeded(), exact=True).widths == 5).all()
+
+
 def test_masks_reach_their_full_width_and_both_ends() -> None:
     masks = augment.draw_masks(500, 20, 1, 8, seeded())
     assert masks.widths.max() == 8

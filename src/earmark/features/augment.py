@@ -160,9 +160,13 @@ def draw_cut(batch: int, frames: int, alpha: float, probability: float, generato
     return Cut(_partners(batch, generator), _starts(widths, frames, generator), widths)
 
 
-def draw_masks(batch: int, size: int, count: int, widest: int, generator: torch.Generator) -> Masks:
-    """`count` spans a clip, each of 0..widest places (at most `size`), inside an axis of `size`."""
-    widths = torch.randint(min(widest, size) + 1, (batch, count), generator=generator, device=generator.device)
+def draw_masks(
+    batch: int, size: int, count: int, widest: int, generator: torch.Generator, *, exact: bool = False
+) -> Masks:
+    """`count` spans a clip inside an axis of `size`, each of 0..widest places; `exact`: always the widest (<= size)."""
+    widest = min(widest, size)
+    lowest = widest if exact else 0
+    widths = torch.randint(lowest, widest + 1, (batch, count), generator=generator, device=generator.device)
     return Masks(_starts(widths, size, generator), widths)
 
 
@@ -332,12 +336,12 @@ def augment_samples(
     if spec.background_snr_db is not None:
         drawn = draw_background(batch, spec.background_snr_db, spec.background_probability, generator)
         samples = add_background(samples, drawn)
+    if spec.noise_snr_db is not None:
+        samples = add_noise(samples, draw_noise(batch, n, spec.noise_snr_db, spec.noise_probability, generator))
     if spec.mixup_alpha and spec.mixup_on == "samples":
         mixed = draw_mix(batch, spec.mixup_alpha, spec.mixup_probability, generator)
         samples, weights = mix(samples, mixed), mix_weights(weights, mixed)
         targets = mix_targets(targets, mixed, spec.mixup_targets)
-    if spec.noise_snr_db is not None:
-        samples = add_noise(samples, draw_noise(batch, n, spec.noise_snr_db, spec.noise_probability, generator))
     return samples, targets, weights
 
 
@@ -364,11 +368,12 @@ def augment_pictures(
     if spec.noise:
         white = torch.randn(pictures.shape, generator=generator, device=generator.device)
         pictures = pictures + spec.noise * white.to(pictures)
+    exact = spec.mask_width == "exact"
     if spec.time_masks:
-        masks = draw_masks(batch, frames, spec.time_masks, spec.time_mask_frames, generator)
+        masks = draw_masks(batch, frames, spec.time_masks, spec.time_mask_frames, generator, exact=exact)
         pictures = mask(pictures, masks, "frames", spec.mask_fill)
     if spec.band_masks:
-        masks = draw_masks(batch, bands, spec.band_masks, spec.band_mask_bands, generator)
+        masks = draw_masks(batch, bands, spec.band_masks, spec.band_mask_bands, generator, exact=exact)
         pictures = mask(pictures, masks, "bands", spec.mask_fill)
     return pictures, targets, weights
 

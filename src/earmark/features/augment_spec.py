@@ -12,34 +12,38 @@ TargetRule = Literal["soft", "or"]
 
 
 class AugmentSpec(BaseModel):
-    """Every amount is 0 or None by default, which leaves that change out. Applied in training only, in this order.
+    """Random changes to training clips, and to them only. An amount of 0 (or none) leaves that change out.
 
-    On samples:
-        time_shift: each clip is moved by up to this fraction of its length, either way (0..1).
+    First the samples are changed, in the order of the fields, then the pictures. Amounts on pictures are in the units
+    the net sees: with band statistics or clip-z, 1 is one deviation, about 10-15 dB.
+
+    Attributes:
+        time_shift: samples: each clip is moved by up to this fraction of its length, either way (0..1).
         time_shift_fill: what enters at the other end: `roll` (what left) or `zero`.
-        polarity: half of the clips are turned upside down.
-        gain_db: each clip is made louder or softer by up to this many dB.
-        noise_snr_db: (low, high) of the signal-to-noise ratio, in dB, of added white noise.
-        noise_probability: how many of the clips get that noise.
-        background_snr_db: (low, high) in dB at which another clip of the batch is laid under a clip, targets as they
-            were.
-        background_probability: how many of the clips get that.
-        mixup_alpha: a of Beta(a, a), which the weight of a clip against its partner is drawn from.
-        mixup_probability: how many of the clips are mixed.
+        polarity: samples: half of the clips are turned upside down.
+        gain_db: samples: each clip is made louder or softer by up to this many dB.
+        background_snr_db: samples: (low, high) in dB at which another clip of the batch is laid under a clip, whose
+            targets stay as they were; null: never.
+        background_probability: how many of the clips get that (0..1).
+        noise_snr_db: samples: (low, high) signal-to-noise ratio in dB of added white noise; null: none.
+        noise_probability: how many of the clips get that noise (0..1).
+        mixup_alpha: a of Beta(a, a), from which the weight of a clip against its partner in the batch is drawn.
+        mixup_probability: how many of the clips are mixed (0..1).
         mixup_on: `samples` or `pictures`.
-        mixup_targets: `soft` (weighted like the sounds) or `or` (multi-label: all tags of both are present).
-
-    On pictures, in the units the net sees (with band statistics or clip-z, 1 is one deviation, about 10-15 dB):
-        cutmix_alpha: as mixup_alpha, for a span of frames taken from the partner.
-        cutmix_probability: how many of the clips get that.
-        equaliser: up to this much is added to or taken from each of `equaliser_points` bands, with straight lines
-            between them: another microphone, another room.
-        equaliser_points: >= 2.
-        brightness: up to this much is added to or taken from the whole picture.
-        contrast: the picture's distance from its mean is multiplied by 1 - contrast .. 1 + contrast.
-        noise: deviation of Gaussian noise.
-        time_masks, time_mask_frames: how many spans of frames are hidden, each of 0..time_mask_frames frames.
-        band_masks, band_mask_bands: the same over mel bands (SpecAugment, Park et al. 2019).
+        mixup_targets: `soft` (weighted as the sounds are) or `or` (multi-label: the tags of both are present).
+        cutmix_alpha: pictures: as mixup_alpha, but the partner's share is a span of frames.
+        cutmix_probability: how many of the clips get that (0..1).
+        equaliser: pictures: up to this much is added to or taken from each of `equaliser_points` bands, with straight
+            lines between them: other microphones, other rooms.
+        equaliser_points: bands that are moved independently, >= 2.
+        brightness: pictures: up to this much is added to or taken from all of the picture.
+        contrast: pictures: the distance from the mean is multiplied by 1 - contrast .. 1 + contrast.
+        noise: pictures: deviation of added Gaussian noise.
+        time_masks: pictures: how many spans of frames are hidden in each clip (SpecAugment, Park et al. 2019).
+        time_mask_frames: the widest such span, in frames.
+        band_masks: pictures: how many spans of mel bands are hidden in each clip.
+        band_mask_bands: the widest such span, in bands.
+        mask_width: `up-to` draws each span's width from 0 to the widest; `exact` always takes the widest.
         mask_fill: what hides them: `zero`, the clip's `mean` or its `min`.
     """
 
@@ -49,10 +53,10 @@ class AugmentSpec(BaseModel):
     time_shift_fill: Literal["roll", "zero"] = "roll"
     polarity: bool = False
     gain_db: float = Field(0.0, ge=0, le=60)
-    noise_snr_db: tuple[float, float] | None = None
-    noise_probability: float = Field(0.5, ge=0, le=1)
     background_snr_db: tuple[float, float] | None = None
     background_probability: float = Field(0.5, ge=0, le=1)
+    noise_snr_db: tuple[float, float] | None = None
+    noise_probability: float = Field(0.5, ge=0, le=1)
     mixup_alpha: float = Field(0.0, ge=0)
     mixup_probability: float = Field(1.0, ge=0, le=1)
     mixup_on: Literal["samples", "pictures"] = "samples"
@@ -68,6 +72,7 @@ class AugmentSpec(BaseModel):
     time_mask_frames: int = Field(0, ge=0)
     band_masks: int = Field(0, ge=0)
     band_mask_bands: int = Field(0, ge=0)
+    mask_width: Literal["up-to", "exact"] = "up-to"
     mask_fill: MaskFill = "mean"
 
     @model_validator(mode="before")
