@@ -216,9 +216,8 @@ class _Run:
         self.epochs = epochs_of(recipe, len(task.train))
         self.notes: list[str] = []
         if self.batches.balanced:
-            self.notes.append(
-                f"rare classes are drawn as often as common ones (largest : smallest {self.batches.ratio:.1f})"
-            )
+            ratio = f"{self.batches.ratio:.1f} : 1"
+            self.notes.append(f"rare tags are drawn as often as common ones (clips of most to fewest {ratio})")
         self.has_val = len(task.val) > 0
         self.module = TaggerModule(
             net.to(memory_format=torch.channels_last),  # type: ignore[call-overload]

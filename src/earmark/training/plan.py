@@ -207,14 +207,14 @@ def at_rate(spec: FeatureSpec, rate_hz: int) -> FeatureSpec:
     def scaled(samples: int) -> int:
         return max(1, round(samples * factor))
 
-    upper = spec.upper_hz / (spec.sample_rate_hz / 2)
+    edge = 0.95 * rate_hz / 2  # resampling leaves little above it
     return spec.model_copy(
         update={
             "sample_rate_hz": rate_hz,
             "n_fft": 2 * scaled(spec.n_fft // 2),
             "win_length": None if spec.win_length is None else scaled(spec.win_length),
             "hop_length": scaled(spec.hop_length),
-            "fmax_hz": None if spec.fmax_hz is None else min(spec.fmax_hz, upper * rate_hz / 2),
+            "fmax_hz": None if spec.fmax_hz is None else min(spec.fmax_hz, edge),
         }
     )
 

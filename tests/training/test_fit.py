@@ -1,0 +1,164 @@
+"""One net on real recordings: it learns, the same way each time, and goes on after being stopped."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from earmark.data.prepared import Prepared
+from earmark.errors import Interrupted, TrainingError
+from earmark.recipes import Recipe, load_recipe
+from earmark.training.device import Device
+from earmark.training.feeding import Task
+from earmark.training.fit import Fitted, epochs_of, fit
+from earmark.types import Quiet
+
+CPU = Device("cpu", 1, False, "a processor")
+SMALL = [
+    "front_end.sample_rate_hz=16000",
+    "front_end.clip_s=1.0",
+    "front_end.n_fft=512",
+    "front_end.hop_length=250",
+    "front_end.n_mels=32",
+    "front_end.fmax_hz=7600",
+    "model.arguments.widths=[8, 16, 16, 32]",
+    "augment.time_mask_frames=6",
+    "augment.band_mask_bands=3",
+    "training.batch_size=16",
+    "training.epochs=6",
+]
+SAX = [
+    "model.name=sax-net",
+    "model.arguments={output_relu: true}",
+    "front_end.scaling=db",
+    "front_end.ln_offset=1e-10",
+    "front_end.db_ref=max",
+    "front_end.top_db=80",
+    "front_end.normalise=clip-minmax-symmetric",
+    "optimiser.name=adam",
+]
+
+
+def recipe(*more: str) -> Recipe:
+    return load_recipe("small-cnn", [*SMALL, *more])
+
+
+def task(prepared: Prepared, folder: Path, chosen: Recipe, seed: int = 0) -> Task:
+    order = np.random.default_rng(0).permutation(len(prepared)).astype(np.int64)
+    return Task(prepared, order[:44], order[44:], chosen, seed, folder)
+
+
+def weights(fitted: Fitted) -> dict[str, torch.Tensor]:
+    return fitted.net.state_dict()
+
+
+def test_it_learns_and_the_same_seed_gives_the_same_net(two_instruments: Prepared, tmp_path: Path) -> None:
+    longer = recipe("training.epochs=25")
+    first = fit(task(two_instruments, tmp_path / "a", longer), CPU)
+    again = fit(task(two_instruments, tmp_path / "b", longer), CPU)
+    other = fit(task(two_instruments, tmp_path / "c", recipe(), seed=1), CPU)
+    assert [row["epoch"] for row in first.history] == list(range(1, 26))
+    assert first.history[-1]["train_loss"] < first.history[0]["train_loss"]
+    assert first.history[-1]["val_accuracy"] > 0.8  # a bass drum and a saxophone
+    assert first.history == again.history
+    assert all(torch.equal(value, weights(again)[name]) for name, value in weights(first).items())
+    assert first.history[0] != other.history[0]
+    assert first.one_batch is not None
+    assert first.one_batch.passed
+    assert not first.net.training
+    assert list((tmp_path / "a").rglob("events.out.tfevents.*")), "TensorBoard logs"
+
+
+class StopAfter(Quiet):
+    """Ctrl-C after so many steps."""
+
+    def __init__(self, steps: int) -> None:
+        self.left = steps
+
+    def advance(self, n: float = 1, note: str = "") -> None:
+        self.left -= int(n)
+        if self.left == 0:
+            raise KeyboardInterrupt
+
+
+def test_a_run_that_was_stopped_ends_where_the_unbroken_one_does(
+    two_instruments: Prepared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("earmark.training.callbacks.CHECKPOINT_EVERY_S", 0.0)
+    whole = fit(task(two_instruments, tmp_path / "whole", recipe("model.arguments.dropout=0")), CPU)
+    broken = task(two_instruments, tmp_path / "broken", recipe("model.arguments.dropout=0"))
+    with pytest.raises(Interrupted, match="epoch 4 of 6; run the same command again"):
+        fit(broken, CPU, progress=StopAfter(7))  # two steps an epoch
+    resumed = fit(broken, CPU)
+    assert resumed.history == whole.history
+    assert all(torch.equal(value, weights(whole)[name]) for name, value in weights(resumed).items())
+
+
+def test_the_best_epoch_is_kept_where_the_recipe_says_so(two_instruments: Prepared, tmp_path: Path) -> None:
+    chosen = recipe("training.checkpoint=best", "training.monitor=loss", "training.average=0")
+    fitted = fit(task(two_instruments, tmp_path, chosen), CPU)
+    losses = [row["val_loss"] for row in fitted.history]
+    assert fitted.epoch == 1 + int(np.argmin(losses))
+
+
+def test_it_stops_early(two_instruments: Prepared, tmp_path: Path) -> None:
+    chosen = recipe("training.epochs=60", "training.patience=3", "optimiser.learning_rate=1e-2")
+    fitted = fit(task(two_instruments, tmp_path, chosen), CPU)
+    assert len(fitted.history) < 60
+    assert any("stopped early" in note for note in fitted.notes)
+
+
+def test_rare_classes_are_drawn_as_often_as_common_ones(two_instruments: Prepared, tmp_path: Path) -> None:
+    classes = two_instruments.manifest.class_indices()
+    rows = np.concatenate([np.flatnonzero(classes == 0)[:28], np.flatnonzero(classes == 1)[:5]]).astype(np.int64)
+    skewed = Task(two_instruments, rows, rows[:0], recipe("training.epochs=1"), 0, tmp_path)
+    assert any("rare tags are drawn as often" in note for note in fit(skewed, CPU).notes)
+    plain = Task(
+        two_instruments, rows, rows[:0], recipe("training.epochs=1", "training.balance=off"), 0, tmp_path / "b"
+    )
+    assert not any("rare" in note for note in fit(plain, CPU).notes)
+
+
+def test_epochs_follow_the_hours_of_sound() -> None:
+    chosen = load_recipe("small-cnn", ["training.audio_hours=10"])
+    assert epochs_of(chosen, 72) == 100  # 10 h of 5 s clips are 7200 clips
+    assert epochs_of(chosen, 10**6) == 20
+    assert epochs_of(chosen, 3) == 250
+    assert epochs_of(load_recipe("drone-car-speech"), 3) == 15
+
+
+def test_clipped_logits_collapse_and_are_mended(two_instruments: Prepared, tmp_path: Path) -> None:
+    chosen = recipe(*SAX, "optimiser.learning_rate=2e-2", "training.epochs=12")
+    fitted = fit(task(two_instruments, tmp_path, chosen), CPU)
+    (note,) = [note for note in fitted.notes if note.startswith("collapse guard")]
+    assert "exactly zero" in note
+    assert "restarting without that clipping" in note
+    assert not getattr(fitted.net, "output_relu", True)
+    assert fitted.history[-1]["train_loss"] < 0.6
+
+
+def test_a_collapse_that_no_setting_cures_fails_the_run(two_instruments: Prepared, tmp_path: Path) -> None:
+    chosen = recipe(*SAX, "optimiser.learning_rate=2e-2", "guards.restarts=0")
+    with pytest.raises(TrainingError, match="exactly zero"):
+        fit(task(two_instruments, tmp_path, chosen), CPU)
+
+
+def test_nan_restarts_the_run(two_instruments: Prepared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first attempt's loss is made NaN at its third step; the second is left alone."""
+    from earmark.training import module
+
+    real, calls = module.tag_loss, iter(range(10_000))
+
+    def spoilt(*args: Any) -> torch.Tensor:
+        loss = real(*args)
+        return loss * float("nan") if next(calls) == 3 else loss
+
+    monkeypatch.setattr(module, "tag_loss", spoilt)
+    chosen = task(two_instruments, tmp_path, recipe())
+    fitted = fit(Task(chosen.prepared, chosen.train, chosen.val[:0], chosen.recipe, 0, tmp_path), CPU)
+    assert any("not a finite number" in note and "restart 1" in note for note in fitted.notes)
+    assert np.isfinite([row["train_loss"] for row in fitted.history]).all()
