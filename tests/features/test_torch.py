@@ -167,3 +167,12 @@ def test_no_gradient_flows_to_the_samples() -> None:
 def test_refuses_what_is_not_a_batch() -> None:
     with pytest.raises(InputError, match=r"expected \(b, n\)"):
         LogMel(FeatureSpec())(torch.zeros(160_000))
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_a_gpu_gives_the_same_picture(spec: FeatureSpec, clips: np.ndarray) -> None:
+    front_end = fitted(spec, clips)
+    expected = front_end(torch.from_numpy(clips))
+    on_gpu = front_end.to("cuda")(torch.from_numpy(clips).to("cuda"))
+    assert on_gpu.device.type == "cuda"
+    torch.testing.assert_close(on_gpu.cpu(), expected, atol=1e-4, rtol=0)
