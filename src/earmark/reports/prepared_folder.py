@@ -59,13 +59,11 @@ class PreparedFolder:
         self._record = Record(self._what, dict(self._record.files), list(self._record.folders))
 
     def __enter__(self) -> PreparedFolder:
-        missing = [p for p in (self.folder, *self.folder.parents) if not p.exists()]
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             self._journal = (self.folder / JOURNAL_NAME).open("a", encoding="utf-8")
         except OSError as error:
             raise InputError(f"{self.folder}: cannot be written ({error.strerror}); choose another folder.") from error
-        self._made_root = bool(missing)
         self._note({"what": self._what})
         return self
 
@@ -140,7 +138,8 @@ def reset(folder: Path, *, dry_run: bool = False) -> Reset:
     record = read_record(folder)
     if record is None:
         raise InputError(
-            f"{folder}: holds no {RECORD_NAME}, so Earmark prepared nothing in it and nothing will be removed."
+            f"{folder}: holds no {RECORD_NAME}, so Earmark prepared nothing in it and nothing is removed. "
+            "(Prepared audio lies in the cache, not beside the sounds: see `earmark cache`.)"
         )
     removed, changed, missing = [], [], []
     for name, digest in sorted(record.files.items()):

@@ -222,15 +222,26 @@ def _png(picture: npt.NDArray[np.float32], spec: FeatureSpec, *, axes: bool, tit
             ).tolist()
             figure = plots.spectrogram_figure(
                 picture,
-                duration_s=picture.shape[1] * spec.hop_length / spec.sample_rate_hz,
+                duration_s=_duration_s(spec),
                 band_edges_hz=centres,
                 title=title,
-                unit="dB" if spec.scaling == "db" and spec.normalise in ("none", "band-statistics") else "",
+                unit=_unit(spec),
             )
             plots.save_png(figure, path, dots_per_inch=110)
         else:
             plots.spectrogram_png(path, picture)
         return path.read_bytes()
+
+
+def _duration_s(spec: FeatureSpec) -> float:
+    frames = spec.patch_frames
+    return spec.clip_s if frames is None else frames * spec.hop_length / spec.sample_rate_hz
+
+
+def _unit(spec: FeatureSpec) -> str:
+    if spec.normalise not in ("none", "band-statistics"):
+        return "normalised"
+    return {"db": "dB", "ln": "ln", "none": ""}[spec.scaling]
 
 
 def _metadata(manifest: Manifest, spec: FeatureSpec, format: str, shape: tuple[int, ...], index: pd.DataFrame) -> bytes:
