@@ -28,8 +28,10 @@ def check(
 ) -> None:
     """Show counts, batch shapes and ranges, pictures before and after augmentation; learn one batch by heart."""
     console = Console(as_json=as_json)
+    from earmark.recipes import load_recipe
+
+    chosen = load_recipe(recipe, overrides)
     with need_extra("train"):
-        from earmark.recipes import load_recipe
         from earmark.settings import limit_native_threads
 
         limit_native_threads()
@@ -38,7 +40,7 @@ def check(
 
     plan = make_plan(
         data,
-        load_recipe(recipe, overrides),
+        chosen,
         layout=layout,
         group_by=group_by,
         folds=folds,

@@ -110,12 +110,11 @@ def need_extra(extra: str) -> Iterator[None]:
 def _show_warnings() -> None:
     """Our own log records go to stderr as plain sentences; nobody else's chatter does."""
     log = logging.getLogger("earmark")
-    if not log.handlers:
-        handler = logging.StreamHandler()
-        handler.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
-        log.addHandler(handler)
-        log.setLevel(logging.INFO)
-        log.propagate = False
+    handler = logging.StreamHandler(sys.stderr)  # anew each time: stderr may be another one than at the last command
+    handler.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
+    log.handlers[:] = [handler]
+    log.setLevel(logging.INFO)
+    log.propagate = False
 
 
 def _plain(value: object) -> object:

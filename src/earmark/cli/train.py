@@ -38,19 +38,21 @@ def train(
 ) -> None:
     """Train a tagger on a folder of sounds, evaluate it, and write its model folder and report."""
     console = Console(as_json=as_json)
+    from earmark.recipes import load_recipe
+
+    if seed is not None:
+        overrides = [*overrides, f"training.seed={seed}"]
+    chosen = load_recipe(recipe, overrides)
     with need_extra("train"):
-        from earmark.recipes import load_recipe
         from earmark.settings import limit_native_threads
 
         limit_native_threads()
         from earmark.training.run import train as run
 
-    if seed is not None:
-        overrides = [*overrides, f"training.seed={seed}"]
     result = run(
         data,
         out,
-        recipe=load_recipe(recipe, overrides),
+        recipe=chosen,
         layout=layout,
         group_by=group_by,
         folds=folds,

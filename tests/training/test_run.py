@@ -1,0 +1,179 @@
+"""A folder of real sounds in, a model folder out; every promised file, and the same answers from torch and from it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from earmark.audio.read import read
+from earmark.bundle.load import load_bundle
+from earmark.errors import BundleError, InputError
+from earmark.models import build
+from earmark.recipes import load_recipe
+from earmark.settings import Settings
+from earmark.tagging.tagger import load
+from earmark.training.run import Result, train
+
+QUICK = [
+    "training.epochs=30",
+    "training.batch_size=16",
+    "model.arguments.widths=[8, 16, 16, 32]",
+    "adapt.clip_s=false",
+    "front_end.clip_s=1.0",
+]
+
+
+@pytest.fixture(scope="module")
+def sounds(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three classes of 24 real recordings, one empty file and one that is no audio among them."""
+    folder = tmp_path_factory.mktemp("sounds")
+    for name in ("Bass_drum", "Clarinet", "Hi_hat"):
+        (folder / name).mkdir()
+        for path in sorted((data_dir / "instruments" / name).glob("*.ogg"))[:24]:
+            shutil.copy(path, folder / name)
+    (folder / "Clarinet" / "empty.wav").touch()
+    (folder / "Hi_hat" / "words.wav").write_text("not audio at all", encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    return Settings(cache_dir=tmp_path_factory.mktemp("cache"), workers=2, decode_timeout_s=60)
+
+
+@pytest.fixture(scope="module")
+def trained(sounds: Path, settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Result:
+    out = tmp_path_factory.mktemp("out") / "model"
+    return train(sounds, out, recipe=load_recipe("small-cnn", QUICK), settings=settings)
+
+
+def test_the_model_folder_is_whole(trained: Result) -> None:
+    held = {path.relative_to(trained.out).as_posix() for path in trained.out.rglob("*") if path.is_file()}
+    assert held >= {
+        "earmark.json",
+        "model.onnx",
+        "weights.safetensors",
+        "seen.parquet",
+        "reference.npz",
+        "README.md",
+        "report/report.html",
+        "report/report.txt",
+        "report/metrics.json",
+        "report/confusion_matrix.png",
+        "report/predictions.parquet",
+        "report/pred_labels.npy",
+        "report/true_labels.npy",
+        "report/val_report.txt",
+        "report/val_confusion_matrix.png",
+        "report/train.csv",
+        "report/val.csv",
+        "report/test.csv",
+        "report/metadata.json",
+        "report/best_model.pt",
+    }
+    bundle = load_bundle(trained.out)
+    assert bundle.header.provenance["data"]["clips"] == 72
+    assert bundle.header.refusal is not None
+    assert bundle.header.calibration.kind == "temperature"
+    assert not (trained.out.parent / ".model.training").exists()
+
+
+def test_bad_files_cost_nothing_but_themselves(trained: Result) -> None:
+    bad = {Path(q.path).name: str(q.reason) for q in trained.plan.prepared.quarantine}
+    assert bad == {"empty.wav": "empty", "words.wav": "not-audio"}
+    assert "words.wav" in (trained.out / "report" / "report.html").read_text(encoding="utf-8")
+
+
+def test_no_recording_stands_in_two_splits_and_none_is_lost(trained: Result) -> None:
+    tables = {name: pd.read_csv(trained.out / "report" / f"{name}.csv") for name in ("train", "val", "test")}
+    paths = [path for table in tables.values() for path in table["src"]]
+    assert len(paths) == len(set(paths)) == 72
+    assert all(set(table["label"]) == {"Bass_drum", "Clarinet", "Hi_hat"} for table in tables.values())
+
+
+def test_the_published_state_dict_loads_without_pickle_and_gives_what_the_model_file_gives(
+    trained: Result, sounds: Path
+) -> None:
+    report = trained.out / "report"
+    (named,) = report.glob("best_epoch_030_acc_*_seed_0.pt")
+    state = torch.load(report / "best_model.pt", weights_only=True)
+    assert named.read_bytes() == (report / "best_model.pt").read_bytes()
+    spec = trained.plan.recipe.front_end
+    arguments = trained.plan.recipe.model.arguments
+    net = build("small-cnn", arguments, n_tags=3, shape=spec.shape()).eval()
+    net.load_state_dict(state)
+    tagger = load(trained.out)
+    samples = read(sorted((sounds / "Clarinet").glob("*.ogg"))[0], sample_rate_hz=tagger.sample_rate_hz).samples
+    window = np.resize(samples, tagger.window_samples)[None]
+    with torch.no_grad():
+        logits = net(trained.fitted[0].front_end(torch.from_numpy(window)))[0].numpy()
+    np.testing.assert_allclose(tagger.run(window)[0], logits, atol=1e-4)
+
+
+def test_it_tells_three_instruments_apart(trained: Result) -> None:
+    assert trained.judged == "test"
+    assert trained.evaluations["test"].metrics["accuracy"] > 0.6
+    figures = json.loads((trained.out / "report" / "metrics.json").read_text(encoding="utf-8"))
+    assert "test" in json.dumps(figures)
+
+
+def test_a_model_is_not_written_over(trained: Result, sounds: Path, settings: Settings) -> None:
+    with pytest.raises(BundleError):
+        train(sounds, trained.out, recipe=load_recipe("small-cnn", QUICK), settings=settings)
+
+
+def test_folds_become_one_model_judged_by_clips_its_parts_had_not_heard(
+    sounds: Path, settings: Settings, tmp_path: Path
+) -> None:
+    recipe = load_recipe("small-cnn", [*QUICK, "training.epochs=8"])
+    result = train(sounds, tmp_path / "model", recipe=recipe, folds=3, settings=settings)
+    assert result.judged == "folds"
+    assert result.evaluations["folds"].clips == 72
+    assert len(result.fold_metrics) == len(result.fitted) == 3
+    tagger = load(tmp_path / "model")
+    assert tagger.header.members == 3
+    assert tagger.header.embedding_size == 3 * 32
+    window = np.random.default_rng(0).normal(0, 0.1, (2, tagger.window_samples)).astype(np.float32)
+    members = [fitted.net(fitted.front_end(torch.from_numpy(window)))[0] for fitted in result.fitted]
+    np.testing.assert_allclose(tagger.run(window)[0], torch.stack(members).mean(0).detach().numpy(), atol=1e-4)
+    scores = tagger.tag(sorted((sounds / "Clarinet").glob("*.ogg"))[0])
+    assert scores.unknown is not None
+
+
+def test_unfinished_work_of_other_data_is_not_mixed_in(sounds: Path, settings: Settings, tmp_path: Path) -> None:
+    work = tmp_path / ".model.training"
+    work.mkdir()
+    (work / "state.json").write_text(json.dumps({"data": "other", "recipe": "other", "folds": None}), encoding="utf-8")
+    recipe = load_recipe("small-cnn", QUICK)
+    with pytest.raises(InputError, match="unfinished training of other data and recipe"):
+        train(sounds, tmp_path / "model", recipe=recipe, settings=settings)
+    with pytest.raises(InputError, match="--resume: no unfinished training"):
+        train(sounds, tmp_path / "elsewhere", recipe=recipe, settings=settings, resume=True)
+
+
+@pytest.mark.slow
+def test_kill_9_at_any_moment_costs_at_most_a_few_seconds(sounds: Path, tmp_path: Path) -> None:
+    out = tmp_path / "model"
+    options = [part for override in [*QUICK, "training.epochs=60"] for part in ("--set", override)]
+    command = [sys.executable, "-m", "earmark.cli.main", "train", str(sounds), "--out", str(out), *options]
+    environment = os.environ | {"EARMARK_CACHE_DIR": str(tmp_path / "cache")}
+    rng = np.random.default_rng(0)
+    for _ in range(5):
+        process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE)
+        time.sleep(float(rng.uniform(3, 14)))
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+    done = subprocess.run([*command, "--json"], env=environment, capture_output=True, check=True)
+    assert json.loads(done.stdout)["evaluations"]["test"]["clips"] > 0
+    load_bundle(out)
