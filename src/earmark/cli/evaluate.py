@@ -58,7 +58,8 @@ def evaluate(
     _show(console, judged)
     if report is not None:
         console.say(f"Report: {report}")
-        step = f"open {report} and listen to the worst mistakes."
+        wrong = judged.evaluation.metrics["accuracy"] < 1
+        step = f"open {report}" + (" and listen to the worst mistakes." if wrong else "")
     else:
         step = f"earmark evaluate {model} {data} --out report/  (pictures, and the worst mistakes to hear)"
     console.finish(to_json(judged, report), next_step=step)
