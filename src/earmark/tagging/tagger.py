@@ -24,7 +24,7 @@ from earmark.types import Reason, Samples, Vocabulary
 
 Array = npt.NDArray[np.float32]
 
-_BATCH_S = 32.0  # seconds of audio that the net sees at once: enough to keep it busy, little enough for its caches
+_BATCH_S = 16.0  # seconds of audio that the net sees at once: more is no faster, and leaves the caches
 _MAX_BATCH = 32
 
 
