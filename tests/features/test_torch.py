@@ -121,6 +121,18 @@ def test_computes_in_float32_under_autocast_and_after_to_bfloat16() -> None:
     assert torch.equal(LogMel(spec).to(torch.bfloat16)(samples), expected)
 
 
+def test_keeps_full_precision_where_the_net_is_allowed_less() -> None:
+    spec = FeatureSpec()
+    samples = torch.randn(2, spec.n_samples, generator=torch.Generator().manual_seed(0)) * 0.1
+    expected = LogMel(spec)(samples)
+    torch.set_float32_matmul_precision("medium")
+    try:
+        assert torch.equal(LogMel(spec)(samples), expected)
+        assert torch.get_float32_matmul_precision() == "medium"
+    finally:
+        torch.set_float32_matmul_precision("highest")
+
+
 def test_a_batch_larger_than_a_block_is_each_clip_alone() -> None:
     spec = FeatureSpec()
     samples = torch.randn(5, spec.n_samples, generator=torch.Generator().manual_seed(1)) * 0.1

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import numpy.typing as npt
@@ -88,7 +89,7 @@ class _Finish(_InFloat32):
     def normalise(self, x: Tensor) -> Tensor:
         kind = self.spec.normalise
         if kind == "band-statistics":
-            return (x - self.mean) / self.std
+            return (x - self.mean).div_(self.std)
         if kind == "clip-z":
             x = x - x.mean(dim=(2, 3), keepdim=True)
             return x / (x * x).mean(dim=(2, 3), keepdim=True).sqrt().clamp_min(SMALLEST_RANGE)
@@ -129,7 +130,9 @@ class LogMel(_InFloat32):
         filters = _filters(spec)
         used = np.flatnonzero(filters.any(axis=0))
         self.first_bin, self.last_bin = int(used[0]), int(used[-1]) + 1
-        self.constant("filters", filters[:, self.first_bin : self.last_bin])
+        filters = filters[:, self.first_bin : self.last_bin]
+        self.constant("filters", filters)
+        self._groups = _band_groups(filters)
 
     @torch.no_grad()
     def forward(self, samples: Tensor) -> Tensor:
@@ -145,15 +148,17 @@ class LogMel(_InFloat32):
         frames = spec.n_frames(samples.shape[1])  # refuses what is too short
         on_cpu = samples.device.type == "cpu"
         block = _BLOCK_ON_CPU * torch.get_num_threads() if on_cpu else _BLOCK_ON_DEVICE
-        clips_at_once = max(1, block // (frames * spec.n_fft))
+        clips_at_once = min(max(1, block // (frames * spec.n_fft)), samples.shape[0])
         frames_at_once = min(frames, max(1, block // spec.n_fft))
         scaled = samples.new_empty(samples.shape[0], spec.n_mels, frames, dtype=torch.float32)
-        spectrum = _BlockedSpectrum(self, min(clips_at_once, samples.shape[0]), frames_at_once, samples.device)
-        with torch.autocast(samples.device.type, enabled=False):
+        spectrum = _BlockedSpectrum(self, samples[:clips_at_once], frames_at_once)
+        with torch.autocast(samples.device.type, enabled=False), _full_float32():
             for start in range(0, samples.shape[0], clips_at_once):
                 bands = scaled[start : start + clips_at_once]
                 power = spectrum(samples[start : start + clips_at_once], frames)
-                torch.matmul(self.filters, power.transpose(1, 2), out=bands)
+                for rows, bins in self._groups:
+                    filters = self.filters[rows, bins]
+                    torch.matmul(filters, power[:, :, bins].transpose(1, 2), out=bands[:, rows])
                 _scale_(bands, spec)
         return scaled
 
@@ -198,23 +203,25 @@ class _BlockedSpectrum:
     picture would be off by up to 1e-3 dB. Only devices without float64 (mps) compute in float32.
     """
 
-    def __init__(self, front_end: LogMel, clips: int, frames: int, device: torch.device) -> None:
-        spec = front_end.spec
+    def __init__(self, front_end: LogMel, samples: Tensor, frames: int) -> None:
+        spec, device = front_end.spec, samples.device
+        clips, n = samples.shape
         self.spec = spec
         self.bins = slice(front_end.first_bin, front_end.last_bin)
-        self.dtype = torch.float32 if device.type == "mps" else torch.float64
+        dtype = torch.float32 if device.type == "mps" else torch.float64
         window = mel.analysis_window(spec.window, spec.window_length, spec.n_fft)
-        self.window = torch.from_numpy(window).to(device, self.dtype)
+        self.window = torch.from_numpy(window).to(device, dtype)
         self.frames = frames
-        self.windowed = torch.empty(clips, frames, spec.n_fft, dtype=self.dtype, device=device)
-        self.bare = torch.empty(clips, frames, spec.n_bins, dtype=self.dtype.to_complex(), device=device)
+        self.half = spec.n_fft // 2 if spec.centre else 0
+        self.padded = torch.zeros(clips, n + 2 * self.half, dtype=dtype, device=device)
+        self.windowed = torch.empty(clips, frames, spec.n_fft, dtype=dtype, device=device)
+        self.bare = torch.empty(clips, frames, spec.n_bins, dtype=dtype.to_complex(), device=device)
 
     def __call__(self, samples: Tensor, frames: int) -> Tensor:
         """(b, n) to (b, frames, bins) float32: magnitude or power."""
         spec = self.spec
         clips = samples.shape[0]
-        padded = _pad_ends(samples.detach().to(self.dtype), spec)
-        framed = padded.unfold(1, spec.n_fft, spec.hop_length)
+        framed = self._pad(samples).unfold(1, spec.n_fft, spec.hop_length)
         power = samples.new_empty(clips, frames, self.bins.stop - self.bins.start, dtype=torch.float32)
         for start in range(0, frames, self.frames):
             stop = min(frames, start + self.frames)
@@ -225,6 +232,15 @@ class _BlockedSpectrum:
             parts.mul_(parts)
             torch.add(parts[..., 0], parts[..., 1], out=power[:, start:stop])
         return power if spec.power == 2 else power.sqrt_()
+
+    def _pad(self, samples: Tensor) -> Tensor:
+        """`_pad_ends` into the buffer, which torch's own padding takes several times as long for."""
+        half, padded = self.half, self.padded[: samples.shape[0]]
+        padded[:, half : half + samples.shape[1]] = samples
+        if half and self.spec.pad_mode == "reflect":
+            padded[:, :half] = samples[:, 1 : half + 1].flip(1)
+            padded[:, -half:] = samples[:, -half - 1 : -1].flip(1)
+        return padded
 
 
 class ExportableLogMel(_InFloat32):
@@ -285,6 +301,33 @@ def _filters(spec: FeatureSpec) -> npt.NDArray[np.float64]:
     return mel.mel_filters(
         spec.sample_rate_hz, spec.n_fft, spec.n_mels, spec.fmin_hz, spec.upper_hz, spec.mel_scale, spec.mel_norm
     )
+
+
+def _band_groups(filters: npt.NDArray[np.float64]) -> list[tuple[slice, slice]]:
+    """(rows, bins) of about eight runs of bands: a low band spans few bins, so a dense product is mostly zeros."""
+    size = max(8, -(-len(filters) // 8))
+    groups = []
+    for first in range(0, len(filters), size):
+        rows = slice(first, min(first + size, len(filters)))
+        held = np.flatnonzero(filters[rows].any(axis=0))
+        # bands that are all empty still need a product, so that they come out as zero
+        bins = slice(int(held[0]), int(held[-1]) + 1) if len(held) else slice(0, 1)
+        groups.append((rows, bins))
+    return groups
+
+
+@contextmanager
+def _full_float32() -> Iterator[None]:
+    """Float32 products in float32, even where a training run has allowed TF32 or bfloat16 for its net."""
+    allowed = torch.get_float32_matmul_precision()
+    if allowed == "highest":
+        yield
+        return
+    torch.set_float32_matmul_precision("highest")
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(allowed)
 
 
 def _pad_ends(samples: Tensor, spec: FeatureSpec) -> Tensor:
