@@ -73,24 +73,31 @@ def _levels(x: Samples) -> npt.NDArray[np.float32]:
 def _filters() -> npt.NDArray[np.float32]:
     """(513, 33): triangles on the mel scale (O'Shaughnessy's), each at least one bin wide on both sides."""
     frequency = np.fft.rfftfreq(WINDOW, 1 / RATE_HZ)
-    edges = 700 * (10 ** (np.linspace(*np.log10(1 + np.array([LOW_HZ, HIGH_HZ]) / 700), BANDS + 1)) - 1)
+    low, high = np.log10(1 + np.array([LOW_HZ, HIGH_HZ]) / 700)
+    edges = 700 * (10 ** np.linspace(low, high, BANDS + 1) - 1)
     centre = (edges[:-1] + edges[1:]) / 2
     width = np.maximum(np.diff(edges), RATE_HZ / WINDOW)
-    return np.clip(1 - np.abs(frequency[:, None] - centre) / width, 0, None).astype(np.float32)
+    triangles = 1 - np.abs(frequency[:, None] - centre) / width
+    return np.asarray(np.maximum(triangles, 0), dtype=np.float32)
 
 
 _HANN = np.hanning(WINDOW).astype(np.float32)
 _FILTERS = _filters()
 
 
-def find_copies(fingerprints: Sequence[Words], *, max_ber: float = 0.30, least_words: int = 10) -> list[tuple[int, int, float]]:
+def find_copies(
+    fingerprints: Sequence[Words], *, max_ber: float = 0.32, least_words: int = 10
+) -> list[tuple[int, int, float]]:
     """Pairs (i, j, bit error rate) with i < j of fingerprints of one recording.
 
-    Time grows with the number of words (n log n: sorting), not with the number of pairs: in each of four indexes over
-    24 of a word's 32 bits, a word is compared with its nearest neighbours of the same 24 bits only.
+    n words that lie on each other are taken for one recording where fewer than max_ber - 0.5 / sqrt(n) of their bits
+    differ: short sounds, of which two can be alike by chance, have to agree better (0.2 for 0.25 s, 0.29 for 5 s).
+
+    Time and memory grow with the number of words (n log n: sorting), not with the number of pairs: in each of eight
+    indexes, each over a part of the bits, a word is compared with its nearest neighbours of the same key only.
 
     Args:
-        max_ber: share of bits that may differ, where two fingerprints lie on each other at length.
+        max_ber: what the limit tends to for long sounds. Unrelated sounds differ in about half of their bits.
         least_words: frames that must say something in both, for a pair to be judged at all.
     """
     lengths = np.array([len(words) for words in fingerprints], dtype=np.int64)
@@ -102,8 +109,8 @@ def find_copies(fingerprints: Sequence[Words], *, max_ber: float = 0.30, least_w
     candidates = _candidates(words, owner, starts)
     best: dict[tuple[int, int], float] = {}
     for i, j, lag in candidates.tolist():
-        rate = _error_rate(fingerprints[i], fingerprints[j], lag, least_words)
-        if rate <= max_ber and rate < best.get((i, j), 1.0):
+        rate, n = _error_rate(fingerprints[i], fingerprints[j], lag)
+        if n >= least_words and rate <= max_ber - 0.5 / np.sqrt(n) and rate < best.get((i, j), 1.0):
             best[i, j] = rate
     return [(i, j, rate) for (i, j), rate in sorted(best.items())]
 
@@ -144,18 +151,19 @@ def _agree_around(words: Words, a: Ints, b: Ints) -> npt.NDArray[np.bool_]:
     return np.asarray(differing < 0.38 * 9 * 32)
 
 
-def _error_rate(a: Words, b: Words, lag: int, least_words: int) -> float:
-    """Share of differing bits where `b` shifted by `lag` lies on `a`; 1.0 where that is too little to judge by."""
+def _error_rate(a: Words, b: Words, lag: int) -> tuple[float, int]:
+    """Share of differing bits where `b` shifted by `lag` lies on `a`, and over how many words; (1, 0): too few."""
     i, j = max(0, -lag), max(0, lag)
     n = max(0, min(len(a) - i, len(b) - j))
     x, y = a[i : i + n], b[j : j + n]
     both = (x != SILENT) & (y != SILENT)
     heard = int(both.sum())
     shorter = min(np.count_nonzero(a), np.count_nonzero(b))
-    if heard < least_words or heard < 0.6 * shorter:
-        return 1.0
+    if heard == 0 or heard < 0.6 * shorter:
+        return 1.0, 0
     differing = x[both] ^ y[both]
-    return float((_POPCOUNT[differing & np.uint32(0xFFFF)] + _POPCOUNT[differing >> np.uint32(16)]).sum() / (32 * heard))
+    bits = _POPCOUNT[differing & np.uint32(0xFFFF)] + _POPCOUNT[differing >> np.uint32(16)]
+    return float(bits.sum() / (32 * heard)), heard
 
 
 _POPCOUNT = np.array([bin(n).count("1") for n in range(1 << 16)], dtype=np.int64)
