@@ -17,6 +17,8 @@ def test_confusion_names_every_class(n: int, tmp_path: Path) -> None:
     assert all(f">{tag}<" in svg for tag in tags)
     assert "currentColor" in svg
     assert plots.INK not in svg
+    if n == 80:  # drawn once is enough: a large one takes seconds
+        return
     plots.save_png(figure, tmp_path / "c.png")
     assert image.imread(tmp_path / "c.png").shape[0] > 300
 

@@ -58,9 +58,9 @@ def fit(
 
     Returns:
         float32 arrays: `means` (classes, d) of the tags that have a positive and `precision` (d, d), the inverse of
-        the shared covariance; `mean` (d,) and `covariance_diagonal` (d,) of all training clips (for drift), `centre` and
-        `spread` (len(COMPONENTS),), `used` (len(COMPONENTS),) 1 where used, `threshold` (1,), `score_quantiles` (101,)
-        of the validation clips' scores, `kind` (1,) 1 for multilabel.
+        the shared covariance; `mean` (d,) and `covariance_diagonal` (d,) of all training clips (for drift), `centre`
+        and `spread` (len(COMPONENTS),), `used` (len(COMPONENTS),) 1 where used, `threshold` (1,), `score_quantiles`
+        (101,) of the validation clips' scores, `kind` (1,) 1 for multilabel.
 
     Raises:
         InputError: an unknown component, or no labelled training or validation clip.

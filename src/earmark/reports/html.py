@@ -268,7 +268,7 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
         if isinstance(value, dict):
             result |= _flat(value, f"{prefix}{key}: ")
         elif isinstance(value, list):
-            result[f"{prefix}{key}"] = ", ".join(str(item) for item in value) or "none"
+            result[f"{prefix}{key}"] = ", ".join(str(item) for item in value) or "none given"
         elif value is not None:
             result[f"{prefix}{key}"] = str(value)
     return result
