@@ -55,14 +55,15 @@ def write_training_report(
         probabilities={name: probabilities_of(clips, judged.calibration) for name, clips in judged.predictions.items()},
         history=fitted[0].history,
         recipe_yaml=render_recipe(plan.recipe),
-        data_table=data_table(plan.manifest),
+        data_table=data_table(plan.manifest, plan.prepared.lengths / plan.recipe.front_end.sample_rate_hz),
         notes=[*notes, *(f"{bad.reason}: {bad.message}" for bad in plan.prepared.quarantine)],
         provenance=provenance,
         samples_of=samples_of,
         spectrogram_of=spectrogram_of,
     )
     write_report(folder, content)
-    write_split_tables(folder, plan.manifest)
+    spec = plan.recipe.front_end.model_dump(mode="json")
+    write_split_tables(folder, plan.manifest, seed=plan.recipe.training.seed, spec=spec)
     (folder / "recipe.yaml").write_text(render_recipe(plan.recipe), encoding="utf-8")
     _write_state_dicts(folder, fitted, judged, plan.recipe.training.seed)
 
