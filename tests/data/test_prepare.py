@@ -22,6 +22,7 @@ from earmark.audio.read import read
 from earmark.audio.signal import resample
 from earmark.audio.write import write
 from earmark.data import decode
+from earmark.data.fingerprint import find_copies
 from earmark.data.hashing import audio_sha256
 from earmark.data.manifest import Item, Manifest, build
 from earmark.data.prepare import prepare
@@ -134,6 +135,24 @@ def test_resident_holds_the_same_samples_in_one_array(tmp_path: Path) -> None:
         assert np.array_equal(cut, prepared.samples(i))
 
 
+def test_fingerprints_find_a_copy_at_another_gain_and_are_computed_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = sounds(tmp_path / "data", 3, seconds=2.0)
+    copy = tmp_path / "data" / "copy.wav"
+    write(copy, 0.3 * tone(1, seconds=2.0), RATE)
+    manifest = manifest_of([*paths, copy], tmp_path)
+    found = run(manifest, tmp_path / "cache").fingerprints()
+    assert [(i, j) for i, j, _ in find_copies(found)] == [(1, 3)]
+
+    def refuse(*_: Any) -> None:
+        raise AssertionError("they are in the store")
+
+    monkeypatch.setattr("earmark.data.prepared.fingerprint", refuse)
+    again = run(manifest, tmp_path / "cache")
+    assert all(np.array_equal(again.fingerprint(i), found[i]) for i in range(4))
+
+
 def test_a_second_run_decodes_nothing_and_moved_or_copied_files_are_known_by_content(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -205,7 +224,6 @@ def test_long_recordings_are_prepared_in_blocks_with_the_same_result(
     job = decode.Job(str(path), RATE, str(tmp_path))
     whole = decode.decode(job)
     monkeypatch.setattr(decode, "WHOLE_FILE_S", 10.0)
-    monkeypatch.setattr(decode, "FINGERPRINT_BLOCK_S", 30.0)
     blocks = decode.decode(job)
     assert blocks.spill
     in_blocks, at_once = (np.frombuffer(b"".join(done.blocks()), "<i2") for done in (blocks, whole))
@@ -267,8 +285,8 @@ def test_a_damaged_copy_is_noticed_when_it_is_read_and_mended_by_verify(tmp_path
     with shard.open("r+b") as file:
         file.seek(100)
         file.write(b"\xff\x7f")
+    prepared = run(manifest, tmp_path / "cache")
     with pytest.raises(CacheError, match="earmark cache verify"):
-        prepared = run(manifest, tmp_path / "cache")
         prepared.gather([0, 1], [0, 0], 4000)
     assert Store(tmp_path / "cache", RATE).verify().damaged == 1
     mended = run(manifest, tmp_path / "cache")

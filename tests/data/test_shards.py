@@ -31,7 +31,6 @@ def entry(key: str = "k", **changes: Any) -> Entry:
         "peak": 0.5,
         "rms_db": -20.0,
         "warning": "",
-        "fingerprint": b"\x00\xff",
     }
     return Entry(**(fields | changes))
 

@@ -19,7 +19,7 @@ def put(writer: ShardWriter, key: str, samples: list[int]) -> None:
     pcm = np.array(samples, "<i2").tobytes()
     shard, offset = writer.append([pcm])
     writer.record(
-        Entry(key, shard, offset, len(samples), 1.0, zlib.crc32(pcm), 1, "a", 16000, 1, 1.0, "WAV", 1.0, 0.0, "", b"")
+        Entry(key, shard, offset, len(samples), 1.0, zlib.crc32(pcm), 1, "a", 16000, 1, 1.0, "WAV", 1.0, 0.0, "")
     )
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
+import itertools
 import math
 import os
 import tempfile
@@ -30,7 +31,6 @@ WHOLE_FILE_BYTES = 2**20
 """Files up to this size are decoded in one piece without asking how long they are."""
 WHOLE_FILE_S = 600.0
 """Longer recordings are decoded in blocks and go through a spill file, so that memory stays flat."""
-FINGERPRINT_BLOCK_S = 300.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,6 @@ class Decoded:
     peak: float
     rms_db: float
     warning: str
-    fingerprint: bytes
     crc32: int
     pcm: bytes
     spill: str = ""
@@ -150,7 +149,6 @@ def _decode_whole(job: Job, about: tuple[str, int, int]) -> Decoded:
         peak=peak,
         rms_db=_rms_db(float(np.dot(samples, samples)), len(samples)),
         warning=found.warning or "",
-        fingerprint=_fingerprint(samples, job.sample_rate_hz),
         crc32=zlib.crc32(data),
         pcm=data,
     )
@@ -163,29 +161,20 @@ def _decode_long(job: Job, about: tuple[str, int, int]) -> Decoded:
     floats = Path(spill + ".f32")
     try:
         n_native, energy, peak, native_peak = 0, 0.0, 0.0, 0.0
-        prints: list[bytes] = []
         with audio.stream(job.path) as stream, floats.open("wb") as file:
             rate = stream.sample_rate_hz
             digest = AudioDigest(rate)
             resampler = StreamResampler(rate, job.sample_rate_hz)
-            pending: list[Samples] = []
-            n_pending = 0
-            for native in stream:
-                digest.update(native)
-                n_native += len(native)
-                native_peak = max(native_peak, _peak(native))
-                pending.append(resampler.push(native))
-                n_pending += len(pending[-1])
-                if n_pending >= FINGERPRINT_BLOCK_S * job.sample_rate_hz:
-                    block, pending, n_pending = np.concatenate(pending), [], 0
-                    peak, energy = max(peak, _peak(block)), energy + float(np.dot(block, block))
-                    prints.append(_fingerprint(block, job.sample_rate_hz))
-                    file.write(block.tobytes())
-            pending.append(resampler.push(np.zeros(0, np.float32), last=True))
-            block = np.concatenate(pending)
-            peak, energy = max(peak, _peak(block)), energy + float(np.dot(block, block))
-            prints.append(_fingerprint(block, job.sample_rate_hz))
-            file.write(block.tobytes())
+            for native in itertools.chain(stream, [None]):
+                if native is None:
+                    block = resampler.push(np.zeros(0, np.float32), last=True)
+                else:
+                    digest.update(native)
+                    n_native += len(native)
+                    native_peak = max(native_peak, _peak(native))
+                    block = resampler.push(native)
+                peak, energy = max(peak, _peak(block)), energy + float(np.dot(block, block))
+                file.write(block.data)
             info, warning = stream.info, stream.warning
         check_usable(job.path, frames=n_native, sample_rate_hz=rate, peak=min(peak, native_peak))
         n_samples, crc32 = _quantise_file(floats, Path(spill), peak)
@@ -201,7 +190,6 @@ def _decode_long(job: Job, about: tuple[str, int, int]) -> Decoded:
             peak=peak,
             rms_db=_rms_db(energy, n_samples),
             warning=warning or "",
-            fingerprint=b"".join(prints),
             crc32=crc32,
             pcm=b"",
             spill=spill,
@@ -236,9 +224,3 @@ def _peak(samples: Samples) -> float:
 
 def _rms_db(energy: float, n: int) -> float:
     return 10.0 * math.log10(max(energy / max(n, 1), 1e-20))
-
-
-def _fingerprint(samples: Samples, sample_rate_hz: int) -> bytes:
-    from earmark.data.fingerprint import fingerprint  # here, so that a worker that never fingerprints starts sooner
-
-    return bytes(fingerprint(samples, sample_rate_hz).astype("<u4").tobytes())

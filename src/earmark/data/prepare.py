@@ -208,7 +208,6 @@ def _append(writer: ShardWriter, done: Decoded) -> Entry:
         peak=done.peak,
         rms_db=done.rms_db,
         warning=_plain(done.warning),
-        fingerprint=done.fingerprint,
     )
     writer.record(entry)
     return entry

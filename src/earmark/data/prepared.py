@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,11 +12,14 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from earmark.data.fingerprint import fingerprint
 from earmark.data.manifest import Manifest
 from earmark.data.store import Store
 from earmark.errors import CacheError, InputError
-from earmark.types import Reason, Samples
+from earmark.settings import usable_cores
+from earmark.types import Progress, Quiet, Reason, Samples
 
+FINGERPRINT_BLOCK_S = 300
 Int64s = npt.NDArray[np.int64]
 
 
@@ -75,7 +79,8 @@ class Prepared:
     _stops: Int64s = field(repr=False)
     _crcs: npt.NDArray[np.uint32] = field(repr=False)
     _checked: npt.NDArray[np.bool_] = field(repr=False)  # (recordings,) compared with their checksum since opened
-    _fingerprints: list[bytes] = field(repr=False)
+    _store: Store = field(repr=False)
+    _fingerprints: dict[str, bytes] = field(repr=False)  # by file_sha256, filled when first asked for
 
     @classmethod
     def of(cls, manifest: Manifest, store: Store, keys: dict[str, str], quarantine: list[Quarantined]) -> Prepared:
@@ -112,7 +117,8 @@ class Prepared:
             _stops=stops[keep],
             _crcs=np.array([entry.crc32 for entry in entries], np.uint32),
             _checked=np.zeros(len(entries), np.bool_),
-            _fingerprints=[entry.fingerprint for entry in entries],
+            _store=store,
+            _fingerprints={},
         )
 
     def __len__(self) -> int:
@@ -204,8 +210,37 @@ class Prepared:
         return str(self.recordings["audio_sha256"].iat[self.recording_index[i]])
 
     def fingerprint(self, recording: int) -> npt.NDArray[np.uint32]:
-        """(m,) uint32; see `earmark.data.fingerprint`."""
-        return np.frombuffer(self._fingerprints[recording], "<u4")
+        """(m,) uint32; see `earmark.data.fingerprint`. The first call computes those of all recordings."""
+        key = str(self.recordings["file_sha256"].iat[recording])
+        if key not in self._fingerprints:
+            self.fingerprints()
+        return np.frombuffer(self._fingerprints[key], "<u4")
+
+    def fingerprints(self, progress: Progress | None = None) -> list[npt.NDArray[np.uint32]]:
+        """Of each recording, (m,) uint32: for `find_copies`. Computed once and kept in the store."""
+        keys = self.recordings["file_sha256"].tolist()
+        if len(self._fingerprints) == 0:
+            self._fingerprints.update(self._store.fingerprints())
+        missing = [(index, key) for index, key in enumerate(keys) if key not in self._fingerprints]
+        if missing:
+            progress = Quiet() if progress is None else progress
+            progress.start("Fingerprinting", len(missing), "recording")
+            found: dict[str, bytes] = {}
+            # threads: nearly all of it is resampling and Fourier transforms, which leave the interpreter free
+            with ThreadPoolExecutor(usable_cores()) as pool:
+                for (_, key), words in zip(missing, pool.map(self._words, (m[0] for m in missing)), strict=True):
+                    found[key] = words
+                    progress.advance(1)
+            progress.stop()
+            self._fingerprints.update(found)
+            self._store.keep_fingerprints(found)
+        return [np.frombuffer(self._fingerprints[key], "<u4") for key in keys]
+
+    def _words(self, recording: int) -> bytes:
+        """In pieces of five minutes, so that a long recording takes no more memory than a short one."""
+        pcm, scale, step = self.pcm(recording), self.scales[recording], FINGERPRINT_BLOCK_S * self.sample_rate_hz
+        pieces = (pcm[start : start + step].astype(np.float32) * scale for start in range(0, len(pcm), step))
+        return b"".join(fingerprint(piece, self.sample_rate_hz).astype("<u4").tobytes() for piece in pieces)
 
     def _check(self, recording: int) -> None:
         if zlib.crc32(np.ascontiguousarray(self.pcm(recording)).data) != int(self._crcs[recording]):

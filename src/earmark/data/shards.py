@@ -8,7 +8,6 @@ was not finished is merely bytes in a shard that no row names.
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import errno
 import fcntl
@@ -17,7 +16,7 @@ import os
 import uuid
 import zlib
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
@@ -48,7 +47,6 @@ class Entry:
         peak: largest absolute sample of the prepared (mono, resampled) signal.
         rms_db: of the prepared signal, dB re full scale.
         warning: what was lost where only a part could be decoded; empty otherwise.
-        fingerprint: uint32, little endian, as bytes; see `earmark.data.fingerprint`.
     """
 
     file_sha256: str
@@ -66,7 +64,6 @@ class Entry:
     peak: float
     rms_db: float
     warning: str
-    fingerprint: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,9 +110,7 @@ def sync_folder(folder: Path) -> None:
 
 def journal_line(row: Entry | SeenFile) -> bytes:
     """`crc32 json\\n`: the checksum covers the JSON, so a torn line is known for what it is."""
-    fields = asdict(row)
-    if isinstance(row, Entry):
-        fields["fingerprint"] = base64.b64encode(row.fingerprint).decode()
+    fields = {name: getattr(row, name) for name in row.__slots__}
     text = json.dumps([type(row).__name__, fields], ensure_ascii=False, separators=(",", ":")).encode(
         "utf-8", "surrogateescape"
     )
@@ -131,11 +126,7 @@ def read_journal(data: bytes) -> Iterator[Entry | SeenFile]:
         if line[:8] != b"%08x" % zlib.crc32(text):
             return
         kind, fields = json.loads(text.decode("utf-8", "surrogateescape"))
-        if kind == "Entry":
-            fields["fingerprint"] = base64.b64decode(fields["fingerprint"])
-            yield Entry(**fields)
-        else:
-            yield SeenFile(**fields)
+        yield Entry(**fields) if kind == "Entry" else SeenFile(**fields)
 
 
 # ------------------------------------------------------------------------------------------------------------ writing

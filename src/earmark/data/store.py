@@ -3,6 +3,7 @@
     CACHE_DIR/audio/16000/
       index.parquet     one row a recording: content hash, shard, offset, scale, checksum, what the file was
       files.parquet     path, size, time of change -> content hash, or the reason for quarantine
+      fingerprints-*.parquet  content hash -> words, for finding copies; computed when first asked for
       journals/*.jsonl  rows of writers that are at work or were killed; merged into the two tables later
       shards/*.i16      int16 samples, little endian, nothing else
       uses/*.parquet    which recordings each data folder used, and when: what `earmark cache prune` goes by
@@ -20,8 +21,8 @@ import os
 import time
 import uuid
 import zlib
-from collections.abc import Iterable
-from dataclasses import astuple, dataclass, fields
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from earmark.data.fingerprint import BANDS, HOP, RATE_HZ, WINDOW
 from earmark.data.shards import (
     SHARD_BYTES,
     Entry,
@@ -61,7 +63,6 @@ _ENTRY_SCHEMA = pa.schema(
         ("peak", pa.float64()),
         ("rms_db", pa.float64()),
         ("warning", pa.string()),
-        ("fingerprint", pa.binary()),
     ]
 )
 # paths are bytes on disk and need not be UTF-8
@@ -76,6 +77,9 @@ _FILE_SCHEMA = pa.schema(
         ("timeout_s", pa.float64()),
     ]
 )
+
+FINGERPRINTS = f"fingerprints-{RATE_HZ}-{WINDOW}-{HOP}-{BANDS}.parquet"
+"""Named by how they are made, so that old ones are not compared with new ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,6 +227,22 @@ class Store:
         # the index first: a path that names content not in the index is merely prepared again
         _write_rows(self.folder / "index.parquet", entries, Entry, _ENTRY_SCHEMA)
         _write_rows(self.folder / "files.parquet", files, SeenFile, _FILE_SCHEMA)
+
+    def fingerprints(self) -> dict[str, bytes]:
+        """What `keep_fingerprints` kept, by file_sha256; made by the fingerprint in use now."""
+        path = self.folder / FINGERPRINTS
+        if not path.exists():
+            return {}
+        table = pq.read_table(path)
+        return dict(zip(table.column("file_sha256").to_pylist(), table.column("words").to_pylist(), strict=True))
+
+    def keep_fingerprints(self, found: Mapping[str, bytes]) -> None:
+        """Add fingerprints (uint32, little endian) to those kept; those of recordings no longer here go."""
+        with locked(self.folder / "lock"):
+            kept = self.fingerprints() | dict(found)
+            kept = {key: words for key, words in kept.items() if key in self.entries}
+            columns = [pa.array(list(kept), pa.string()), pa.array(list(kept.values()), pa.binary())]
+            _replace(self.folder / FINGERPRINTS, pa.table(columns, names=["file_sha256", "words"]))
 
     def note_use(self, root: Path, name: str, hashes: Iterable[str]) -> None:
         """Remember that the data folder `root` uses these recordings now."""
@@ -376,9 +396,8 @@ def _read_rows(path: Path, row_type: type[Any]) -> list[Any]:
 
 
 def _write_rows(path: Path, rows: Iterable[Any], row_type: type[Any], schema: pa.Schema) -> None:
-    columns: list[list[Any]] = [list(column) for column in zip(*(astuple(row) for row in rows), strict=True)]
-    if not columns:
-        columns = [[] for _ in schema]
+    rows = list(rows)
+    columns = [[getattr(row, field.name) for row in rows] for field in fields(row_type)]
     if row_type is SeenFile:
         columns[0] = [os.fsencode(text) for text in columns[0]]
     _replace(
