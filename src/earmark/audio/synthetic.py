@@ -75,11 +75,11 @@ def sound(kind: str, *, seconds: float, sample_rate_hz: int, rng: np.random.Gene
 
 
 def recording(kind: str, *, seconds: float, sample_rate_hz: int, rng: np.random.Generator) -> Samples:
-    """A sound as a microphone would get it: in a room, with noise 12-30 dB below it, peaking at -30 to -3 dBFS."""
+    """A sound as a microphone would get it: in a room, with noise 15-30 dB below it, peaking at -30 to -3 dBFS."""
     dry = sound(kind, seconds=seconds, sample_rate_hz=sample_rate_hz, rng=rng).astype(np.float64)
     wet = _in_room(dry, sample_rate_hz, reverberation_s=rng.uniform(0.1, 0.6), rng=rng)
     noise = _coloured_noise(rng, wet.size, sample_rate_hz, slope=rng.uniform(0.0, 1.0))
-    noise *= _rms(wet) / _rms(noise) * 10 ** (-rng.uniform(12, 30) / 20)
+    noise *= _rms(wet) / _rms(noise) * 10 ** (-rng.uniform(15, 30) / 20)
     return _to_peak(wet + noise, 10 ** (rng.uniform(-30, -3) / 20)).astype(np.float32)
 
 
@@ -172,22 +172,22 @@ def _whistle(rng: np.random.Generator, n: int, rate: int) -> _Array:
 def _engine(rng: np.random.Generator, n: int, rate: int) -> _Array:
     """Firing pulses whose rate drifts as the motor revs, and the rumble of its casing."""
     t = np.arange(n) / rate
-    revs_hz = rng.uniform(28, 85) * (1 + 0.15 * np.sin(2 * np.pi * rng.uniform(0.15, 0.6) * t + rng.uniform(0, 6.3)))
+    revs_hz = rng.uniform(45, 120) * (1 + 0.15 * np.sin(2 * np.pi * rng.uniform(0.15, 0.6) * t + rng.uniform(0, 6.3)))
     phase = 2 * np.pi * np.cumsum(revs_hz) / rate
-    brightness = rng.uniform(0.8, 1.3)
-    pulses = sum(np.sin(k * phase + rng.uniform(0, 6.3)) / k**brightness for k in range(1, 24))
+    brightness = rng.uniform(0.4, 0.8)
+    pulses = sum(np.sin(k * phase + rng.uniform(0, 6.3)) / k**brightness for k in range(1, 30))
     uneven = 1 + 0.25 * np.sin(phase / 2) + 0.1 * rng.standard_normal(n)
     motor: _Array = pulses * uneven
-    return motor + 0.3 * _coloured_noise(rng, n, rate, slope=1.0)
+    return motor + 0.2 * _rms(motor) * _coloured_noise(rng, n, rate, slope=1.0)
 
 
 def _wind(rng: np.random.Generator, n: int, rate: int) -> _Array:
     """Noise whose strength and colour come in gusts."""
     t = np.arange(n) / rate
     gusts = 0.5 + 0.5 * np.sin(2 * np.pi * rng.uniform(0.2, 0.7) * t + rng.uniform(0, 6.3))
-    dark = _coloured_noise(rng, n, rate, slope=rng.uniform(1.2, 1.8))
-    bright = _coloured_noise(rng, n, rate, slope=rng.uniform(0.5, 0.9))
-    blown: _Array = (0.3 + gusts) * dark + 0.5 * gusts**2 * bright
+    dark = _coloured_noise(rng, n, rate, slope=rng.uniform(0.8, 1.2))
+    bright = _coloured_noise(rng, n, rate, slope=rng.uniform(0.3, 0.5))
+    blown: _Array = (0.4 + gusts) * dark + 0.7 * gusts**2 * bright
     return blown
 
 

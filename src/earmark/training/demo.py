@@ -14,7 +14,6 @@ import numpy as np
 
 from earmark import layouts
 from earmark.audio.synthetic import Event, SoundSet, make_scene, make_sounds
-from earmark.bundle.schema import Calibration
 from earmark.data.prepared import Quarantined
 from earmark.errors import InputError
 from earmark.evaluation.evaluate import Evaluation, evaluate
@@ -123,13 +122,13 @@ def run_demo(
         result = train(sounds.root, out / "model", recipe=recipe, settings=settings, progress=progress)
     quarantine = list(result.plan.prepared.quarantine)
     judged = result.evaluations[result.judged]
-    say(f"Right on {judged.metrics['accuracy']:.0%} of {judged.clips} recordings that were kept from the training.")
+    say(f"On recordings kept from the training: {_figure(judged)}.")
 
-    say("\nEvaluating on recordings made since, some of them broken too.")
+    say("\nEvaluating on recordings made since.")
     with _timed("evaluate", seconds):
         tagger = load(result.out)
         fresh = _evaluate(tagger, out / "more_sounds", settings, progress)
-    say(f"Right on {fresh.metrics['accuracy']:.0%} of {fresh.clips} {_interval(fresh)}.")
+    say(f"On new recordings: {_figure(fresh)}.")
 
     say(f"\nTagging {scene}, half a minute in which {len(events)} sounds follow one another.")
     with _timed("tag", seconds):
@@ -193,13 +192,13 @@ def _evaluate(tagger: Tagger, data: Path, settings: Settings, progress: Progress
     clips, _ = predict(
         tagger, manifest, workers=settings.workers, timeout_s=settings.decode_timeout_s, progress=progress
     )
-    calibration: Calibration | None = tagger.header.calibration
-    return evaluate(clips, calibration)
+    return evaluate(clips, tagger.header.calibration)
 
 
-def _interval(evaluation: Evaluation) -> str:
-    interval = evaluation.intervals.get("accuracy")
-    return f"(95 % interval {interval[0]:.0%} to {interval[1]:.0%})" if interval else "(too few for an interval)"
+def _figure(evaluation: Evaluation) -> str:
+    accuracy, interval = evaluation.metrics["accuracy"], evaluation.intervals.get("accuracy")
+    text = f"{round(accuracy * evaluation.clips)} of {evaluation.clips} right, {accuracy:.1%}"
+    return f"{text} (95 % interval {interval[0]:.1%} to {interval[1]:.1%})" if interval else text
 
 
 def _hear(scores: Scores, event: Event) -> Heard:
