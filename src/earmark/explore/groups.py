@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 # What names in the world begin with; each is tried as a `--group-by` pattern.
 CANDIDATES = (
@@ -31,6 +32,7 @@ class GroupGuess:
         groups: how many it makes.
         largest: files in the largest.
         examples: some of the groups' names.
+        partition: the group of each file, numbered as they come.
     """
 
     tag: str | None
@@ -39,6 +41,7 @@ class GroupGuess:
     groups: int
     largest: int
     examples: tuple[str, ...]
+    partition: tuple[int, ...] = field(repr=False)
 
     @property
     def option(self) -> str:
@@ -60,26 +63,33 @@ def guess_groups(names: Sequence[str], tags: Sequence[str]) -> list[GroupGuess]:
     """
     classes = sorted(set(tags) - {""})
     found = {tag: _guesses([n for n, t in zip(names, tags, strict=True) if t == tag], tag) for tag in classes}
-    shared = set.intersection(*({guess.regex for guess in guesses} for guesses in found.values())) if found else set()
+    fitting = [{guess.regex for guess in guesses} for guesses in found.values()]
+    shared = set.intersection(*fitting) if fitting else set()
     if not classes or len(shared) > 0:
         whole = [guess for guess in _guesses(names, None) if not classes or guess.regex in shared]
         if whole:
-            return whole[:MOST]
-    return [guess for guesses in found.values() for guess in guesses[:MOST]]
+            return _distinct(whole)
+    return [guess for guesses in found.values() for guess in _distinct(guesses)]
+
+
+def _distinct(guesses: Sequence[GroupGuess]) -> list[GroupGuess]:
+    """The first MOST that sort the files differently, fewest groups first."""
+    kept = {guess.partition: guess for guess in reversed(guesses)}
+    return sorted(kept.values(), key=lambda guess: guess.groups)[:MOST]
 
 
 def _guesses(names: Sequence[str], tag: str | None) -> list[GroupGuess]:
-    guesses: dict[tuple[str, ...], GroupGuess] = {}
+    guesses = []
     for regex, what in CANDIDATES:
         matches = [re.search(regex, name) for name in names]
         keys = [match.group(1) if match else "" for match in matches]
         if not all(keys):
             continue
-        sizes = {key: keys.count(key) for key in dict.fromkeys(keys)} if len(set(keys)) < len(keys) else {}
+        sizes = Counter(keys)
         if len(sizes) < 2 or len(names) < SMALLEST_MEAN * len(sizes):
             continue
         order = list(sizes)
-        partition = tuple(str(order.index(key)) for key in keys)
-        guess = GroupGuess(tag, regex, what, len(sizes), max(sizes.values()), tuple(order[:4]))
-        guesses.setdefault(partition, guess)
-    return sorted(guesses.values(), key=lambda guess: guess.groups)
+        rank = {key: number for number, key in enumerate(order)}
+        partition = tuple(rank[key] for key in keys)
+        guesses.append(GroupGuess(tag, regex, what, len(sizes), max(sizes.values()), tuple(order[:4]), partition))
+    return guesses

@@ -137,7 +137,16 @@ class Inspection:
             "exact_duplicates": [self._paths(cluster) for cluster in self.exact],
             "copies": [self._paths(cluster) for cluster in self.copies],
             "confounds": [asdict(confound) | {"sentence": confound.sentence()} for confound in self.confounds],
-            "group_guesses": [asdict(guess) | {"option": guess.option} for guess in self.guesses],
+            "group_guesses": [
+                {
+                    "tag": guess.tag,
+                    "regex": guess.regex,
+                    "option": guess.option,
+                    "groups": guess.groups,
+                    "examples": guess.examples,
+                }
+                for guess in self.guesses
+            ],
             "findings": [asdict(finding) for finding in self.findings],
         }
 

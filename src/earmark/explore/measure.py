@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from earmark.audio import read as audio
-from earmark.audio.examine import SILENT_PEAK, check_usable
+from earmark.audio.examine import check_usable
 from earmark.data.decode import WHOLE_FILE_BYTES, WHOLE_FILE_S
 from earmark.data.hashing import AudioDigest
 from earmark.types import Samples
@@ -23,6 +23,7 @@ SILENCE_DB = 60.0
 """A stretch of 50 ms is silent where its RMS lies this far below the recording's peak."""
 EDGE_DB = 75.0
 """The upper frequency is the highest whose level lies within this of the strongest one."""
+QUIETEST_CLIPPED = 0.05  # below, steps of 16 bits look like flat tops
 CLIP_RUN = 3  # consecutive samples at the peak; a single one is just the peak
 FINGERPRINT_BLOCK_S = 300.0
 
@@ -179,9 +180,9 @@ def _levels(samples: Samples, step: int) -> npt.NDArray[np.float64]:
 
 def _flat_top(samples: Samples, top: float) -> int:
     """Samples in runs of CLIP_RUN and more at the same greatest level: what clipping leaves, also when turned down."""
-    if top < 10 * SILENT_PEAK:
+    if top < QUIETEST_CLIPPED:
         return 0
-    flat = np.abs(samples) >= top * (1 - 1e-4)
+    flat = np.abs(samples) >= top - 2 / 32768  # a step of 16 bits each way: +1 and -1 are not stored alike
     if np.count_nonzero(flat) < CLIP_RUN:
         return 0
     edges = np.flatnonzero(np.diff(np.concatenate([[False], flat, [False]]).astype(np.int8)))
