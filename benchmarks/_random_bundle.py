@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import av
 import numpy as np
 import soundfile as sf
 import torch
@@ -89,50 +88,21 @@ def net_of(milliseconds: float, name: str) -> RandomModel:
     return model
 
 
-def repeated(source: Path, times: int) -> Path:
-    """An OGG that holds the packets of `source` again and again, without encoding them again."""
-    path = source.with_name(f"{source.stem}-x{times}.ogg")
-    if path.exists():
-        return path
-    partial = path.with_name(f"partial-{path.name}")
-    with av.open(str(partial), "w", format="ogg") as out:
-        with av.open(str(source)) as opened:
-            stream = out.add_stream_from_template(opened.streams.audio[0])
-        offset = 0
-        for _ in range(times):
-            end = offset
-            with av.open(str(source)) as opened:
-                for packet in opened.demux(opened.streams.audio[0]):
-                    if packet.pts is None or packet.size == 0:
-                        continue
-                    packet.pts += offset
-                    packet.dts = packet.pts
-                    end = packet.pts + (packet.duration or 0)
-                    packet.stream = stream
-                    out.mux(packet)
-            offset = end
-    partial.replace(path)
-    return path
-
-
-def recording(seconds: float, suffix: str = ".ogg") -> Path:
-    """A recording of about `seconds` at 44.1 kHz, stereo, made of ESC-10's clips; kept in benchmarks/work."""
-    path = WORK / f"recording-{seconds:g}s{suffix}"
+def recording(seconds: float, suffix: str = ".ogg", *, rate_hz: int = 44_100, channels: int = 2) -> Path:
+    """A recording of `seconds`, made of ESC-10's clips; kept in benchmarks/work."""
+    path = WORK / f"recording-{seconds:g}s-{rate_hz}x{channels}{suffix}"
     if path.exists():
         return path
     WORK.mkdir(parents=True, exist_ok=True)
-    clips = [
-        read(clip, sample_rate_hz=44_100).samples for clip in sorted((data_dir() / "esc10/audio").glob("*.ogg"))[:60]
-    ]
+    names = sorted((data_dir() / "esc10/audio").glob("*.ogg"))[:60]
+    clips = [read(name, sample_rate_hz=rate_hz).samples for name in names]
     partial = path.with_name(f"partial-{path.name}")
-    written = 0
-    with sf.SoundFile(partial, "w", 44_100, 2) as file:
-        while written < seconds * 44_100:
+    left = round(seconds * rate_hz)
+    with sf.SoundFile(partial, "w", rate_hz, channels) as file:
+        while left > 0:
             for clip in clips:
-                piece = clip[: round(seconds * 44_100) - written]
-                file.write(np.stack([piece, 0.8 * piece], axis=1))
-                written += len(piece)
-                if written >= seconds * 44_100:
-                    break
+                piece = clip[:left]
+                file.write(np.stack([piece, 0.8 * piece][:channels], axis=1))
+                left -= len(piece)
     partial.replace(path)
     return path

@@ -63,6 +63,7 @@ def test_hop_follows_the_overlap():
         ({"thresholds": {"dog": 1.5}}, "expected 0 to 1"),
         ({"calibration": Calibration(kind="platt", scale=(1.0, 1.0, 1.0), bias=(0.0,))}, "3 numbers for 2 tags"),
         ({"windows": Windows(length_samples=4000, sample_rate_hz=16000)}, "must be equal"),
+        ({"windows": Windows(length_samples=4001, sample_rate_hz=8000)}, "clip_s makes 4000"),
         ({"files": {"../model.onnx": "0" * 64}}, "not a plain path"),
         ({"files": {"model.onnx": "abc"}}, "no sha256"),
         ({"colour": "blue"}, "Extra inputs"),

@@ -54,7 +54,7 @@ def test_the_command_python_and_a_batch_give_identical_numbers(toy, tagger: Tagg
     assert one.returncode == 0, one.stderr
     rows = list(csv.DictReader(one.stdout.decode().splitlines()))
     assert list(rows[0]) == COLUMNS
-    assert b"tagged 1 recordings" in one.stderr
+    assert b"tagged 1 recording (" in one.stderr
 
     expected = tagger.tag(path).to_frame().sort_values(["start_s", "tag"], ignore_index=True)
     single = pd.DataFrame(rows).astype({"start_s": float}).sort_values(["start_s", "tag"], ignore_index=True)

@@ -216,6 +216,11 @@ class BundleHeader(_Part):
             count = len(getattr(self.calibration, what))
             if count not in (0, 1, len(tags)):
                 raise ValueError(f"calibration.{what}: {count} numbers for {len(tags)} tags; expected 1 or {len(tags)}")
+        if self.front_end.n_samples != self.windows.length_samples:
+            raise ValueError(
+                f"windows.length_samples is {self.windows.length_samples}, the front end's clip_s makes "
+                f"{self.front_end.n_samples}; they must be equal"
+            )
         if self.front_end.sample_rate_hz != self.windows.sample_rate_hz:
             raise ValueError(
                 f"windows.sample_rate_hz is {self.windows.sample_rate_hz}, "

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import itertools
 import queue
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from earmark.errors import AudioError
@@ -56,37 +56,38 @@ def tag_many(
         heard: told of every block.
     """
     settings = load_settings()
-    timeout_s = timeout_s or settings.decode_timeout_s
-    source = iter(paths)
-    head = list(itertools.islice(source, workers or settings.workers))
-    lanes = _Lanes(tagger, itertools.chain(head, source), overlap, heard)
-    decoders = [first] if first is not None else []
-    decoders += [Decoder(timeout_s) for _ in range(len(head) - len(decoders))]
+    lanes = _Lanes(tagger, iter(paths), overlap, heard, timeout_s or settings.decode_timeout_s, first)
     try:
-        yield from lanes.run(decoders)
+        yield from lanes.run(workers or settings.workers)
     finally:
-        lanes.stopped.set()
-        for decoder in decoders:
-            decoder.kill()  # a lane that waits for a hung decoder stops waiting
-        lanes.join()
-        for decoder in decoders:
-            decoder.close()
+        lanes.stop()
 
 
 class _Lanes:
     """Threads that each take the next path, hear it through their own decoder, and hand in the result."""
 
-    def __init__(self, tagger: Tagger, paths: Iterator[str], overlap: float | None, heard: Heard | None) -> None:
-        self.stopped = threading.Event()
+    def __init__(
+        self,
+        tagger: Tagger,
+        paths: Iterator[str],
+        overlap: float | None,
+        heard: Heard | None,
+        timeout_s: float,
+        first: Decoder | None,
+    ) -> None:
         self._tagger, self._paths, self._overlap, self._heard = tagger, paths, overlap, heard
+        self._timeout_s = timeout_s
+        self._idle = [] if first is None else [first]  # decoders that no lane has taken yet
+        self._decoders = list(self._idle)
         self._lock = threading.Lock()
+        self._stopped = threading.Event()
         self._threads: list[threading.Thread] = []
         # bounded: whoever writes the results slows the lanes down rather than filling the memory
         self._results: queue.Queue[Tagged | BaseException | None] = queue.Queue(maxsize=64)
 
-    def run(self, decoders: list[Decoder]) -> Iterator[Tagged]:
-        for decoder in decoders:
-            thread = threading.Thread(target=self._lane, args=(decoder,), name="earmark-lane", daemon=True)
+    def run(self, workers: int) -> Iterator[Tagged]:
+        for _ in range(workers):
+            thread = threading.Thread(target=self._lane, name="earmark-lane", daemon=True)
             thread.start()
             self._threads.append(thread)
         running = len(self._threads)
@@ -99,7 +100,16 @@ class _Lanes:
             else:
                 yield result
 
-    def join(self) -> None:
+    def stop(self) -> None:
+        """End threads and decoders, wherever they are."""
+        self._stopped.set()
+        for decoder in list(self._decoders):
+            decoder.kill()  # a lane that waits for a hung decoder stops waiting
+        self._join()
+        for decoder in self._decoders:
+            decoder.close()
+
+    def _join(self) -> None:
         # a lane that waits for the next name on stdin cannot be woken; it is a daemon, and ends with the process
         deadline = time.monotonic() + _JOIN_S
         for thread in self._threads:
@@ -108,9 +118,11 @@ class _Lanes:
                     self._results.get_nowait()
                 thread.join(timeout=0.05)
 
-    def _lane(self, decoder: Decoder) -> None:
+    def _lane(self) -> None:
         try:
+            decoder: Decoder | None = None
             while (path := self._next()) is not None:
+                decoder = decoder or self._decoder()
                 self._results.put(self._tag(path, decoder))
             self._results.put(None)
         except BaseException as error:  # a full disk, no memory: raised in the caller's thread, where it belongs
@@ -118,7 +130,15 @@ class _Lanes:
 
     def _next(self) -> str | None:
         with self._lock:
-            return None if self.stopped.is_set() else next(self._paths, None)
+            return None if self._stopped.is_set() else next(self._paths, None)
+
+    def _decoder(self) -> Decoder:
+        """Only lanes that have something to decode start a process for it."""
+        with suppress(IndexError):
+            return self._idle.pop()
+        decoder = Decoder(self._timeout_s)
+        self._decoders.append(decoder)
+        return decoder
 
     def _tag(self, path: str, decoder: Decoder) -> Tagged:
         try:
