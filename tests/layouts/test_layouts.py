@@ -98,7 +98,13 @@ def test_a_table_that_does_not_list_the_files_does_not_disturb(tmp_path: Path) -
 
 def test_splits_without_classes_are_not_taken_for_classes(tmp_path: Path) -> None:
     touch(tmp_path, "train/a.wav", "test/b.wav")
-    with pytest.raises(InputError, match="look like splits without classes"):
+    with pytest.raises(InputError, match="test, train look like splits or folds, not like classes"):
+        layouts.read(tmp_path)
+
+
+def test_folds_are_not_taken_for_classes(tmp_path: Path) -> None:
+    touch(tmp_path, "fold1/a.wav", "fold10/b.wav")
+    with pytest.raises(InputError, match="fold1, fold10 look like splits or folds"):
         layouts.read(tmp_path)
 
 

@@ -126,4 +126,6 @@ def _fits_none(root: Path) -> InputError:
             f"{root}: all {len(audio)} audio files lie in one folder ({only}), so there is one class; a tagger needs "
             f"at least two. If {only} holds the class folders, give {root / only}."
         )
-    return InputError(f"{root}: folders {', '.join(sorted(folders)[:6])} look like splits without classes. {ways}")
+    return InputError(
+        f"{root}: folders {', '.join(sorted(folders)[:6])} look like splits or folds, not like classes. {ways}"
+    )

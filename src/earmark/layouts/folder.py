@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections import Counter
 from pathlib import Path
@@ -28,14 +29,17 @@ Hidden files are ignored, links to folders followed once. Files right in the fir
 out, with a warning.
 """
 
+_FOLD = re.compile(r"fold[ _-]?\d+", re.IGNORECASE)
+
 
 def detect(root: Path) -> bool:
-    """At least two class folders with audio in them; train/ and test/ with nothing but files are no classes."""
+    """At least two class folders with audio in them; train/ and test/, or fold1/ and fold2/, are no classes."""
     inside = _parts(root)
     given_splits = _has_splits(inside)
     depth = 2 if given_splits else 1
     classes = {parts[depth - 1] for _, parts in inside if len(parts) > depth}
-    return len(classes) >= 2 and (given_splits or not all(split_named(name) for name in classes))
+    parts = all(split_named(name) for name in classes) or all(_FOLD.fullmatch(name) for name in classes)
+    return len(classes) >= 2 and not parts
 
 
 def read(root: Path) -> Manifest:
