@@ -54,7 +54,7 @@ def test_a_class_with_its_own_sample_rate_is_a_way_to_cheat(folder: Path) -> Non
     assert rate[0].sentence() == "100% of 'hiss' have a sample rate of 16,000 Hz, 0% of the other files do"
     titles = [finding.title for finding in found.findings if finding.weight == "warning"]
     assert "The sample rate gives away: hiss, rumble" in titles
-    assert "The upper frequency alone tells: hiss, rumble" in titles
+    assert "The upper frequency alone sets apart: hiss, rumble" in titles
 
 
 def test_names_that_look_like_groups_lead_to_a_pattern_and_the_pattern_is_used(folder: Path) -> None:

@@ -178,7 +178,7 @@ def _confounded(confounds: Sequence[Confound]) -> list[Finding]:
             )
         else:
             weight = "warning" if name == "bandwidth_hz" else "note"
-            title = f"The {_NAME[name]} alone tells: {tags}"
+            title = f"The {_NAME[name]} alone sets apart: {tags}"
             why = "That may lie in the sound itself, or in how it was recorded; a detector will use it either way."
         found.append(Finding(weight, title, f"{seen} {why}", _ADVICE[name]))
     return found
