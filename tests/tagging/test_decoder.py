@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -116,3 +118,31 @@ def test_the_child_ends_when_its_parent_does(song: Path):
             break
         time.sleep(0.05)
     assert child.poll() == 0
+
+
+def test_a_hung_child_ends_when_its_parent_is_killed(tmp_path: Path):
+    code = f"""
+from earmark.tagging.decoder import Decoder
+decoder = Decoder(600, {HOSTILE!r})
+print(decoder._child.pid, flush=True)
+list(decoder.blocks("hang.wav", 8000))
+"""
+    parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
+    assert parent.stdout is not None
+    child = int(parent.stdout.readline())
+    time.sleep(1.5)  # into the hang
+    parent.kill()
+    parent.wait()
+    for _ in range(100):
+        if not _alive(child):
+            break
+        time.sleep(0.1)
+    assert not _alive(child)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state != "Z"

@@ -78,10 +78,9 @@ class Summary:
 
     def sentence(self, out: Path | None) -> str:
         """What was done, for people."""
+        count = f"tagged {self.tagged} recording{'' if self.tagged == 1 else 's'}"
         speed = f", {self.audio_s / self.wall_s:,.0f} x real time" if self.wall_s else ""
-        parts = [
-            f"tagged {self.tagged} recording{'' if self.tagged == 1 else 's'} ({_length(self.audio_s)} of audio in {self.wall_s:.1f} s{speed})"
-        ]
+        parts = [f"{count} ({_length(self.audio_s)} of audio in {self.wall_s:.1f} s{speed})"]
         if self.already:
             parts.append(f"{self.already} were tagged before")
         if self.partial:

@@ -14,6 +14,7 @@ import signal
 import struct
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -27,9 +28,15 @@ from earmark.types import Reason, Samples
 
 _HEAD = struct.Struct("<cQ")  # kind of message, bytes that follow
 _INFO, _BLOCK, _END, _ERROR = b"I", b"B", b"E", b"X"
-_MEMORY_BYTES = 4 << 30  # address space of the child: a file that wants more is refused, and the machine lives on
+_MEMORY_BYTES = 2 << 30  # private memory of the child: a file that wants more is refused, and the machine lives on
 _BLOCK_S = 10.0
-_SERVE = "from earmark.tagging.decoder import serve; serve()"
+# one core a lane is enough for numpy there, and must be said before it is imported
+_SERVE = """
+from earmark.settings import limit_native_threads
+limit_native_threads(1)
+from earmark.tagging.decoder import serve
+serve()
+"""
 
 
 class Decoder:
@@ -159,6 +166,7 @@ def serve() -> None:
     out = os.fdopen(os.dup(1), "wb", buffering=0)
     os.dup2(2, 1)  # what native code prints on stdout must not reach the pipe
     _limit_memory()
+    _end_with_parent()
     from earmark.audio.read import stream
 
     with suppress(BrokenPipeError):
@@ -190,6 +198,19 @@ def _limit_memory() -> None:
         import resource
     except ImportError:  # not a POSIX system: no limit to set
         return
-    _, hard = resource.getrlimit(resource.RLIMIT_AS)
+    hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
     limit = _MEMORY_BYTES if hard == resource.RLIM_INFINITY else min(hard, _MEMORY_BYTES)
-    resource.setrlimit(resource.RLIMIT_AS, (limit, hard))
+    resource.setrlimit(resource.RLIMIT_DATA, (limit, hard))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def _end_with_parent() -> None:
+    """A child that hangs in a decoder never reads that its stdin was closed, so a thread watches for the parent."""
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1.0)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
