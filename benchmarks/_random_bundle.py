@@ -29,11 +29,13 @@ SMALL = (32, 64, 128, 256)
 
 @dataclass(frozen=True)
 class RandomModel:
-    """A model folder and the very net in it, for torch."""
+    """A model folder, the very net in it, for torch, and the statistics its front end normalises by."""
 
     bundle: Bundle
     net: nn.Module
     spec: FeatureSpec
+    mean: np.ndarray
+    std: np.ndarray
 
 
 def random_model(name: str, widths: Sequence[int] = SMALL) -> RandomModel:
@@ -44,7 +46,7 @@ def random_model(name: str, widths: Sequence[int] = SMALL) -> RandomModel:
     net = build("small-cnn", {"widths": list(widths)}, n_tags=N_TAGS, shape=spec.shape()).eval()
     clips = np.random.default_rng(0).normal(0, 0.1, (4, spec.n_samples)).astype(np.float32)
     front_end = LogMel(spec)
-    front_end.fit_statistics([torch.from_numpy(clips)])
+    statistics = front_end.fit_statistics([torch.from_numpy(clips)])
     WORK.mkdir(parents=True, exist_ok=True)
     graph = WORK / f"{name}.onnx"
     export_onnx(tagger_graph([(front_end, net)]), graph, clips)
@@ -61,7 +63,8 @@ def random_model(name: str, widths: Sequence[int] = SMALL) -> RandomModel:
         architecture=Architecture(name="small-cnn", arguments={"widths": list(widths)}),
         embedding_size=widths[-1],
     )
-    return RandomModel(write_bundle(WORK / f"bundle-{name}", header, {"model.onnx": graph}, replace=True), net, spec)
+    bundle = write_bundle(WORK / f"bundle-{name}", header, {"model.onnx": graph}, replace=True)
+    return RandomModel(bundle, net, spec, statistics.mean, statistics.std)
 
 
 def net_of(milliseconds: float, name: str) -> RandomModel:
