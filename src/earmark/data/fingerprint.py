@@ -4,10 +4,10 @@ A fingerprint is one 32-bit word a frame: each bit says whether the difference i
 or fell since the frame before (Haitsma and Kalker, "A Highly Robust Audio Fingerprinting System", ISMIR 2002). Gain
 cancels in it, a codec changes few bits, and two recordings of even the same note agree little better than chance.
 
-Measured by `python -m benchmarks.fingerprint` on 499 recordings of eight sets, 0.2 to 12 s long: copies found are 99.6 %
+Measured by `python -m benchmarks.fingerprint` on 499 recordings of eight sets, 0.2 to 12 s long. Found are 99.6 %
 or more for MP3 at 48 to 320 kbit/s, Vorbis, AAC and Opus at 64 kbit/s and other sample rates, 99.0 % for -20 dB, 98.8 %
-where 0.1 s is cut off, 97.4 % for 6 dB into clipping, 97.0 % for Opus at 32 kbit/s. False pairs: 9 of 10.6 million, 8 of
-them between rumbles of elephants. Not found: other speeds, less than 60 % of the shorter one in common, and what lies
+where 0.1 s is cut off, 97.4 % for 6 dB into clipping, 97.0 % for Opus at 32 kbit/s. False: 9 of 10.6 million pairs, 8
+of them rumbles of elephants. Not found: other speeds, less than 60 % of the shorter one in common, and what lies
 wholly outside 150 to 3600 Hz. 24,000 fingerprints of 4 million words are searched in 13 s with 0.4 GB.
 """
 
