@@ -43,6 +43,7 @@ def test_set_changes_one_field_and_no_other() -> None:
     assert changed.augment.mixup_alpha == 0
     assert changed.front_end == plain.front_end
     assert changed.model == plain.model
+    assert load_recipe("small-cnn", ["training.balance=off"]).training.balance == "off"
 
 
 @pytest.mark.parametrize(

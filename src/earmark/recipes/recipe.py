@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from earmark.features.augment_spec import AugmentSpec
 from earmark.features.spec import FeatureSpec
@@ -107,6 +107,11 @@ class Training(Strict):
     checkpoint: Literal["last", "best"] = "best"
     monitor: Literal["loss", "accuracy", "macro_f1", "lwlrap"] = "loss"
     patience: int | None = Field(default=None, ge=1)
+
+    @field_validator("balance", mode="before")
+    @classmethod
+    def _yaml_reads_on_and_off_as_truth(cls, value: Any) -> Any:
+        return {True: "on", False: "off"}[value] if isinstance(value, bool) else value
 
     @model_validator(mode="after")
     def _epochs_are_a_number(self) -> Training:

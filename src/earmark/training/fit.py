@@ -32,6 +32,8 @@ log = logging.getLogger("earmark.training")
 
 # Statistics of the bands are settled long before this many clips.
 STATISTICS_CLIPS = 2000
+SAFER = 0.3
+"""What a restart multiplies the learning rate by."""
 
 
 @dataclass(frozen=True)
@@ -134,10 +136,7 @@ class _Attempts:
         """Recipe, seed and a fresh net of this attempt."""
         recipe = self.task.recipe
         if self.number:
-            # after a collapse of another kind than clipped logits, large steps are the usual suspect
-            rate = recipe.optimiser.learning_rate * (
-                1.0 if self.whole_logits and self.number == 1 else 0.3**self.number
-            )
+            rate = recipe.optimiser.learning_rate * SAFER**self.number
             optimiser = recipe.optimiser.model_copy(update={"learning_rate": rate, "gradient_clip": 1.0})
             recipe = recipe.model_copy(update={"optimiser": optimiser})
         arguments = dict(recipe.model.arguments)
@@ -156,11 +155,10 @@ class _Attempts:
                 "lower optimiser.learning_rate, or check the labels with `earmark check`."
             )
         self.number += 1
+        remedy = f"restarting with new weights, {SAFER**self.number:.2g} x the learning rate and clipped gradients"
         if finding.zero and getattr(net, "output_relu", False):
             self.whole_logits = True
-            remedy = "the net clips its logits at zero, where no gradient leads out; restarting without that clipping"
-        else:
-            remedy = f"restarting with new weights, {0.3**self.number:.2g} x the learning rate and clipped gradients"
+            remedy = f"the net clips its logits at zero, where no gradient leads out; {remedy}, without that clipping"
         self.notes.append(f"collapse guard: {finding.sentence}; {remedy} (restart {self.number})")
         self.task.folder.mkdir(parents=True, exist_ok=True)
         state = {"number": self.number, "notes": self.notes, "whole_logits": self.whole_logits}
