@@ -14,6 +14,7 @@ import pandas as pd
 from earmark import layouts
 from earmark.audio.read import probe
 from earmark.data.fingerprint import find_copies
+from earmark.data.group_names import suggest_groups
 from earmark.data.leaks import Leak, refuse_leaks
 from earmark.data.manifest import Manifest
 from earmark.data.prepare import prepare
@@ -106,6 +107,9 @@ def make_plan(
         )
     if group_by:
         manifest = group_by_patterns(manifest, group_by)
+    else:
+        for suggestion in suggest_groups(manifest):
+            log.warning("%s", suggestion.message)
     recipe = adapt(recipe, manifest, notes)
     prepared = prepare(
         manifest,
@@ -124,10 +128,10 @@ def make_plan(
     if not len(prepared.manifest):
         raise InputError(f"{data}: no file could be used; `earmark inspect {data}` says why, file by file.")
     manifest = prepared.manifest
-    given = (manifest.rows["split"] != "").all() or (folds is not None and manifest.rows["fold"].notna().all())
     pairs = copy_pairs(prepared)
-    if pairs and not given:
-        before = manifest.rows["group"].nunique()
+    groups = manifest.rows["group"]
+    if pairs:
+        before = groups.nunique()
         manifest = merge_groups(manifest, pairs)
         merged = before - manifest.rows["group"].nunique()
         if merged:
@@ -143,7 +147,8 @@ def make_plan(
         manifest = split(manifest, val=recipe.split.val, test=recipe.split.test, seed=seed)
         watched = manifest
     hashes = [prepared.audio_hash(i) for i in range(len(manifest))]
-    leaks = refuse_leaks(watched, hashes, copies=pairs, allow=allow_leak)
+    # by the groups as they came: a copy in two given splits is named as a copy, not as the group we made of it
+    leaks = refuse_leaks(watched.with_rows(group=groups), hashes, copies=pairs, allow=allow_leak)
     if leaks:
         notes.append(
             f"LEAK ALLOWED: {len(leaks)} pairs of clips share audio or group across splits; figures are too good"
