@@ -234,9 +234,9 @@ def test_long_recordings_are_prepared_in_blocks_with_the_same_result(
 
 
 def test_a_full_disk_is_one_sentence_and_leaves_no_half_entry(tmp_path: Path) -> None:
-    paths = sounds(tmp_path / "data", 6)
+    paths = sounds(tmp_path / "data", 14)
     manifest = manifest_of(paths, tmp_path)
-    room = [20_000]
+    room = [100_000]  # twelve recordings of 8,000 bytes, and half of another
 
     def open_file(path: Path, mode: str) -> Any:
         raw = path.open(mode, buffering=0)
@@ -244,10 +244,13 @@ def test_a_full_disk_is_one_sentence_and_leaves_no_half_entry(tmp_path: Path) ->
 
     with pytest.raises(CacheError, match=r"disk is full; about .* needed and .* free.*then run this again"):
         run(manifest, tmp_path / "cache", open_file=open_file, workers=1)
-    for entry in Store(tmp_path / "cache", RATE).entries.values():
-        assert entry.n_samples == 4000
+    kept = Store(tmp_path / "cache", RATE)
+    n = len(kept.entries)
+    assert 0 < n <= 4  # the last ones gave their room to the rows of the others
+    assert all(kept.is_whole(entry) for entry in kept.entries.values())
+    assert sum(path.stat().st_size for path in (kept.folder / "shards").iterdir()) == n * 8000
     prepared = run(manifest, tmp_path / "cache")
-    assert len(prepared) == 6
+    assert len(prepared) == 14
     assert Store(tmp_path / "cache", RATE).verify().damaged == 0
 
 
@@ -259,14 +262,26 @@ class Full:
 
     def write(self, data: bytes) -> int:
         taken = data[: self._room[0]]
-        self._raw.write(taken)
-        self._room[0] -= len(taken)
-        if len(taken) < len(data):
+        if not taken:
             raise OSError(errno.ENOSPC, "No space left on device")
-        return len(data)
+        self._room[0] -= len(taken)
+        return int(self._raw.write(taken))
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._raw, name)
+
+
+def test_room_that_turns_out_too_small_stops_early_and_keeps_what_is_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifest = manifest_of(sounds(tmp_path / "data", 24), tmp_path)
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr("earmark.data.prepare.shutil.disk_usage", lambda _: usage._replace(free=40_000))
+    with pytest.raises(
+        CacheError, match=r"too little room; about 6\d kB more.*16 of 24 files finished so far are kept"
+    ):
+        run(manifest, tmp_path / "cache")
+    assert len(Store(tmp_path / "cache", RATE).entries) == 16
 
 
 def test_too_little_room_is_said_before_anything_is_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -299,7 +314,7 @@ from pathlib import Path
 from earmark.data import prepare as p
 from earmark.data.manifest import Item, build
 from earmark.data.shards import ShardWriter
-ShardWriter.__init__.__kwdefaults__["commit_bytes"] = 40_000  # commits often, so that kills hit them
+ShardWriter.__init__.__kwdefaults__["commit_bytes"] = 20_000  # commits often, so that kills hit them
 data, cache = Path(sys.argv[1]), Path(sys.argv[2])
 items = [Item(path, ("a",)) for path in sorted(data.iterdir())]
 print("ready", flush=True)
@@ -326,26 +341,25 @@ def stored(cache: Path) -> dict[str, bytes]:
 @pytest.mark.slow
 def test_killed_at_any_moment_the_store_is_whole_and_the_next_run_completes_it(tmp_path: Path) -> None:
     data, cache = tmp_path / "data", tmp_path / "cache"
-    paths = sounds(data, 60)
+    paths = sounds(data, 300)
     rng = random.Random(5)
     kept = []
-    for _ in range(10):
+    for _ in range(12):
         process = start(data, cache)
         assert process.stdout is not None
         process.stdout.readline()
-        time.sleep(rng.uniform(0.2, 0.7))
+        time.sleep(rng.uniform(0.2, 0.45))
         process.send_signal(signal.SIGKILL)
         process.wait()
         store = Store(cache, RATE)
         kept.append(len(store.entries))
         assert all(store.is_whole(entry) for entry in store.entries.values())
-        if kept[-1] == 60:
-            break
     assert kept == sorted(kept)  # nothing that was finished is lost
+    assert any(0 < n < 300 for n in kept)  # some kill hit the work
     prepared = run(manifest_of(paths, data), cache)
     fresh = run(manifest_of(paths, data), tmp_path / "fresh")
     assert stored(cache) == stored(tmp_path / "fresh")
-    for i in range(60):
+    for i in range(300):
         assert np.array_equal(prepared.samples(i), fresh.samples(i))
     assert list((cache / "audio" / str(RATE) / "journals").iterdir()) == []
 

@@ -113,11 +113,10 @@ class _Full:
 
     def write(self, data: bytes) -> int:
         taken = data[: self._disk.room]  # a real disk takes what fits before it refuses
-        self._raw.write(taken)
-        self._disk.room -= len(taken)
-        if len(taken) < len(data):
+        if not taken:
             raise OSError(errno.ENOSPC, "No space left on device")
-        return len(data)
+        self._disk.room -= len(taken)
+        return int(self._raw.write(taken))
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._raw, name)

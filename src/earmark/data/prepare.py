@@ -8,14 +8,13 @@ import shutil
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
 from earmark.audio.pool import Outcome, map_files
 from earmark.data.decode import Decoded, Job, decode, hash_file
 from earmark.data.housekeeping import size_words
 from earmark.data.manifest import Manifest
 from earmark.data.prepared import Prepared, Quarantined
-from earmark.data.shards import SHARD_BYTES, DiskFull, Entry, SeenFile, ShardWriter
+from earmark.data.shards import SHARD_BYTES, DiskFull, Entry, OpenFile, SeenFile, ShardWriter
 from earmark.data.store import Store
 from earmark.errors import AudioError, CacheError
 from earmark.types import Progress, Quiet, Reason
@@ -40,7 +39,7 @@ def prepare(
     progress: Progress | None = None,
     retry: bool = False,
     shard_bytes: int = SHARD_BYTES,
-    open_file: Any = open,
+    open_file: OpenFile | None = None,
 ) -> Prepared:
     """Decode what is not in the store yet, and give back samples to slice.
 
@@ -55,7 +54,7 @@ def prepare(
         progress: told one `file` at a time.
         retry: decode files again that are in quarantine from an earlier run.
         shard_bytes: size past which a new shard is begun.
-        open_file: how files of the store are opened for writing.
+        open_file: see `earmark.data.shards.ShardWriter`.
 
     Raises:
         CacheError: the disk is full or the store cannot be written; nothing half-written stays.
@@ -72,8 +71,7 @@ def prepare(
                 _fill(store, writer, todo, keys, bad, workers=workers, timeout_s=timeout_s, progress=progress)
             writer.commit()
             store.note_use(manifest.root, manifest.name, keys.values())
-            wrote = writer.journal_path.exists()
-        if wrote:
+        if store.has_journals:  # ours, or those of a run that was killed
             store.merge()
         if all(key in store.entries for key in keys.values()):
             break
@@ -165,7 +163,7 @@ def _fill(
                 room.spent(done.file_bytes, 2 * done.n_samples)
             progress.advance(1)
     except DiskFull as error:
-        raise CacheError(room.refusal(full=True)) from error
+        raise CacheError(room.refusal(full=True, kept=writer.committed)) from error
     finally:
         progress.stop()
 
@@ -252,20 +250,20 @@ class _Room:
         ratio = self._written / self._read if self._read else 1.0
         return self._bytes_left * ratio
 
-    def refusal(self, *, full: bool) -> str:
+    def refusal(self, *, full: bool, kept: int) -> str:
         free = shutil.disk_usage(self._folder).free
-        kept = f"the {self._files} of {self._files_all} files finished so far are kept" if self._files else ""
+        done = f"; the {kept} of {self._files_all} files finished so far are kept" if kept else ""
         what = "the disk is full" if full else "there is too little room"
         sure = "is" if self._files else "may be"
         need = f"about {size_words(self.needed())} more {sure} needed and {size_words(free)} is free"
         return (
-            f"{self._folder}: {what}; {need}{'; ' + kept if kept else ''}; free some space (`earmark cache prune`) or "
+            f"{self._folder}: {what}; {need}{done}; free some space (`earmark cache prune`) or "
             "name another folder with EARMARK_CACHE_DIR, then run this again."
         )
 
     def _check(self, needed: float) -> None:
         if needed > shutil.disk_usage(self._folder).free:
-            raise CacheError(self.refusal(full=False))
+            raise CacheError(self.refusal(full=False, kept=self._files))
 
 
 def _hash_or_none(uri: str) -> str | None:

@@ -15,10 +15,10 @@ import json
 import os
 import uuid
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +28,12 @@ from earmark.errors import CacheError
 SHARD_BYTES = 256 * 2**20
 COMMIT_BYTES = 32 * 2**20
 """Appended bytes after which a writer syncs: at most this much work is done again after a kill."""
+
+
+OpenFile: TypeAlias = Callable[[Path, str], IO[bytes]]
+
+ROOM_FOR_ROWS = 2**16
+"""Bytes that a journal's own file takes on a file system of large blocks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,16 +144,21 @@ class ShardWriter:
     Args:
         folder: the store's folder; holds `shards/` and `journals/`.
         shard_bytes: a shard past this size is left for a new one (one recording is never cut in two).
-        open_file: how files are opened for appending, so that a test can hand in a full disk.
+        open_file: opens a file for unbuffered appending; a test hands in a full disk here.
     """
 
     def __init__(
-        self, folder: Path, *, shard_bytes: int = SHARD_BYTES, commit_bytes: int = COMMIT_BYTES, open_file: Any = open
+        self,
+        folder: Path,
+        *,
+        shard_bytes: int = SHARD_BYTES,
+        commit_bytes: int = COMMIT_BYTES,
+        open_file: OpenFile | None = None,
     ) -> None:
         self._folder = folder
         self._shard_bytes = shard_bytes
         self._commit_bytes = commit_bytes
-        self._open = open_file
+        self._open = open_file or _unbuffered
         self._pending: list[Entry | SeenFile] = []
         self._pending_bytes = 0
         self._shard: IO[bytes] | None = None
@@ -156,14 +167,14 @@ class ShardWriter:
         self._safe_end = 0  # bytes of it that committed rows name
         self._journal: IO[bytes] | None = None
         self.journal_path = folder / "journals" / f"{uuid.uuid4().hex}.jsonl"
-        self.committed_bytes = 0
+        self.committed = 0  # recordings
 
     def __enter__(self) -> ShardWriter:
         return self
 
     def __exit__(self, kind: object, error: object, trace: object) -> None:
         try:
-            if not isinstance(error, CacheError):
+            with contextlib.suppress(CacheError) if error else contextlib.nullcontext():
                 self.commit()
         finally:
             for file in (self._shard, self._journal):
@@ -174,17 +185,21 @@ class ShardWriter:
         """Write one recording's int16 bytes, given in blocks; returns (shard name, offset in samples).
 
         The recording is not in the store before `record` names it and `commit` has passed.
+
+        Raises:
+            CacheError: it could not be written; what was recorded before is committed, the half is cut off.
         """
+        start = None
         try:
             shard = self._open_shard()
-            offset = self._end // 2
+            start = self._end
             for block in pcm:
-                shard.write(block)
+                _write_all(shard, block)
                 self._end += len(block)
-                self._pending_bytes += len(block)
         except OSError as error:
-            raise self._failed(error) from error
-        return self._shard_path.name, offset
+            raise self._failed(error, start) from error
+        self._pending_bytes += self._end - start
+        return self._shard_path.name, start // 2
 
     def record(self, row: Entry | SeenFile) -> None:
         """Note a row; it counts after the next commit, which comes by itself after every `commit_bytes`."""
@@ -198,20 +213,19 @@ class ShardWriter:
             return
         try:
             if self._shard is not None and self._end > self._safe_end:
-                self._shard.flush()
                 os.fsync(self._shard.fileno())
             journal = self._open_journal()
-            before = journal.tell()
+            before = os.fstat(journal.fileno()).st_size
             try:
-                journal.write(b"".join(journal_line(row) for row in self._pending))
-                journal.flush()
+                _write_all(journal, b"".join(journal_line(row) for row in self._pending))
                 os.fsync(journal.fileno())
             except OSError:
                 os.truncate(self.journal_path, before)
                 raise
         except OSError as error:
-            raise self._failed(error) from error
-        self.committed_bytes += self._pending_bytes
+            self._pending, self._pending_bytes = [], 0
+            raise self._failed(error, self._safe_end) from error
+        self.committed += sum(isinstance(row, Entry) for row in self._pending)
         self._pending, self._pending_bytes = [], 0
         self._safe_end = self._end
 
@@ -225,7 +239,7 @@ class ShardWriter:
                 self._shard, self._shard_path = self._claim_shard()
             self._end = self._safe_end = self._shard.seek(0, os.SEEK_END)
             if self._end % 2:  # the tail of a killed writer
-                self._shard.write(b"\0")
+                _write_all(self._shard, b"\0")
                 self._end += 1
         return self._shard
 
@@ -251,20 +265,40 @@ class ShardWriter:
             sync_folder(self.journal_path.parent)
         return self._journal
 
-    def _failed(self, error: OSError) -> CacheError:
-        """Take back what is half written, and say it in one sentence."""
-        if self._shard is not None:
-            shard, self._shard = self._shard, None
-            with contextlib.suppress(OSError):  # what the buffer held cannot be written either: it is cut off below
-                shard.close()
-            os.truncate(self._shard_path, min(self._safe_end, self._shard_path.stat().st_size))
-        self._pending, self._pending_bytes = [], 0
+    def _failed(self, error: OSError, whole: int | None) -> CacheError:
+        """Cut the shard back to the `whole` bytes that are recorded, commit these, and say what happened."""
+        if self._shard is not None and whole is not None:
+            whole = self._give_up_for_rows(whole) if is_disk_full(error) else whole
+            os.truncate(self._shard_path, min(whole, self._shard_path.stat().st_size))
+            self._end = whole
+        with contextlib.suppress(CacheError):
+            self.commit()
         if is_disk_full(error):
             return disk_full(self._folder)
         return CacheError(
             f"{self._folder}: prepared audio cannot be written ({error.strerror or error}); what was finished is kept; "
             "make the folder writable or name another with EARMARK_CACHE_DIR."
         )
+
+    def _give_up_for_rows(self, whole: int) -> int:
+        """On a full disk the last recordings make room for the rows of the others; returns the bytes that stay."""
+        wanted = whole - sum(len(journal_line(row)) for row in self._pending) - ROOM_FOR_ROWS
+        while self._pending and whole > max(wanted, self._safe_end):
+            row = self._pending.pop()
+            if isinstance(row, Entry):
+                whole = 2 * row.offset
+        return whole
+
+
+def _unbuffered(path: Path, mode: str) -> IO[bytes]:
+    return path.open(mode, buffering=0)
+
+
+def _write_all(file: IO[bytes], data: bytes | memoryview) -> None:
+    """All of it: an unbuffered write may take only a part, as it does on a disk that is nearly full."""
+    view = memoryview(data)
+    while len(view):
+        view = view[file.write(view) :]
 
 
 class DiskFull(CacheError):  # noqa: N818 - what happened, said plainly

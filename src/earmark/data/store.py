@@ -35,6 +35,7 @@ from earmark.data.fingerprint import BANDS, HOP, RATE_HZ, WINDOW
 from earmark.data.shards import (
     SHARD_BYTES,
     Entry,
+    OpenFile,
     SeenFile,
     ShardWriter,
     locked,
@@ -192,9 +193,14 @@ class Store:
     def bytes_on_disk(self) -> int:
         return sum(path.stat().st_size for path in self.folder.rglob("*") if path.is_file())
 
+    @property
+    def has_journals(self) -> bool:
+        """Whether there are rows that are not in the tables yet."""
+        return bool(self._journals())
+
     # ------------------------------------------------------------------------------------------------------- writing
 
-    def writer(self, *, open_file: Any = open) -> ShardWriter:
+    def writer(self, *, open_file: OpenFile | None = None) -> ShardWriter:
         """A writer of this process's own; call `merge` once it is closed."""
         return ShardWriter(self.folder, shard_bytes=self._shard_bytes, open_file=open_file)
 
