@@ -28,8 +28,8 @@ ALSO = {
 HEAD = """# Every field of a recipe
 
 A recipe is a YAML file with these fields. Whatever it leaves out has the default below. `--set` changes one field for
-one run: `--set training.epochs=20`, `--set augment.mixup_alpha=0`. An unknown field or an impossible value stops the run
-before anything is prepared, and the message names the nearest right one.
+one run: `--set training.epochs=20`, `--set augment.mixup_alpha=0`. An unknown field or an impossible value stops the
+run before anything is prepared, and the message names the nearest right one.
 
 This page is written by `scripts/write_recipe_fields.py` from the code.
 """

@@ -19,6 +19,7 @@ from earmark.errors import InputError
 from earmark.evaluation.evaluate import Evaluation, evaluate
 from earmark.evaluation.match import match_tags
 from earmark.evaluation.predict import predict
+from earmark.metrics.intervals import largest_error_rate
 from earmark.recipes import load_recipe
 from earmark.settings import Settings, load_settings
 from earmark.tagging.scores import Scores
@@ -197,7 +198,10 @@ def _evaluate(tagger: Tagger, data: Path, settings: Settings, progress: Progress
 
 def _figure(evaluation: Evaluation) -> str:
     accuracy, interval = evaluation.metrics["accuracy"], evaluation.intervals.get("accuracy")
-    text = f"{round(accuracy * evaluation.clips)} of {evaluation.clips} right, {accuracy:.1%}"
+    text = f"{round(accuracy * evaluation.clips)} of {evaluation.clips} right"
+    if accuracy == 1.0:
+        worst = largest_error_rate(evaluation.groups)
+        return f"{text}, so with 95 % confidence fewer than {worst:.1%} of such recordings would be wrong"
     return f"{text} (95 % interval {interval[0]:.1%} to {interval[1]:.1%})" if interval else text
 
 
