@@ -26,7 +26,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory, told: list[str]) -> Iterator[
     folder = tmp_path_factory.mktemp("demo")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("EARMARK_CACHE_DIR", str(folder / "cache"))
-        yield run_demo(folder / "out", epochs=8, per_class=10, fresh_per_class=4, say=told.append)
+        yield run_demo(folder / "out", epochs=3, per_class=8, fresh_per_class=3, say=told.append)
 
 
 def test_it_leaves_a_model_a_report_and_a_scene(demo: Demo) -> None:
@@ -44,9 +44,15 @@ def test_the_bad_files_are_left_out_or_named_and_the_copy_is_kept_with_its_origi
     assert original["split"] == copy["split"]
 
 
-def test_it_learns_something_even_in_few_epochs(demo: Demo) -> None:
-    assert demo.fresh.metrics["accuracy"] > 0.5
-    assert demo.fresh.clips == 6 * 4 + 2
+def test_every_new_recording_is_judged_but_the_empty_one(demo: Demo) -> None:
+    assert demo.fresh.clips == 6 * 3 + 2
+
+
+@pytest.mark.slow
+def test_the_demo_as_people_run_it_is_right_nearly_always(tmp_path: Path) -> None:
+    made = run_demo(tmp_path / "demo")
+    assert made.fresh.metrics["accuracy"] >= 0.95
+    assert sum(heard.is_right for heard in made.heard) >= 7
 
 
 def test_the_scene_is_heard_event_by_event(demo: Demo) -> None:
@@ -56,7 +62,7 @@ def test_the_scene_is_heard_event_by_event(demo: Demo) -> None:
 
 def test_it_says_what_it_does_in_plain_words(demo: Demo, told: list[str]) -> None:
     text = "\n".join(told)
-    assert f"Made 60 recordings of 6 kinds (bell, bird, drum, engine, whistle, wind) in {demo.out}/sounds/" in text
+    assert f"Made 48 recordings of 6 kinds (bell, bird, drum, engine, whistle, wind) in {demo.out}/sounds/" in text
     assert "8 sounds follow one another" in text
 
 
@@ -65,7 +71,7 @@ def test_the_json_holds_paths_figures_and_the_scene(demo: Demo) -> None:
     assert document["report"] == str(demo.report)
     assert len(document["scene"]) == 8
     assert list(document["seconds"]) == ["make sounds", "train", "evaluate", "tag"]
-    assert sum(map(sum, document["confusion"])) == 26
+    assert sum(map(sum, document["confusion"])) == 20
 
 
 def test_a_folder_of_somebody_else_is_left_alone(tmp_path: Path) -> None:
