@@ -87,6 +87,7 @@ def test_the_model_folder_is_whole(trained: Result) -> None:
     assert bundle.header.refusal is not None
     assert bundle.header.calibration.kind == "temperature"
     assert not (trained.out.parent / ".model.training").exists()
+    assert list((trained.out / "report" / "tensorboard").glob("events.out.tfevents.*"))
 
 
 def test_bad_files_cost_nothing_but_themselves(trained: Result) -> None:

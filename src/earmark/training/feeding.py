@@ -15,6 +15,7 @@ from earmark.data.manifest import Manifest
 from earmark.data.prepared import Prepared
 from earmark.recipes import Recipe
 from earmark.training.module import mixed_seed
+from earmark.training.resident import ResidentClips
 
 BALANCE_FROM = 3.0
 """Clips of the commonest tag for each of the rarest, from which `balance: auto` balances."""
@@ -68,6 +69,7 @@ class TrainingBatches:
         self.share = balancing_share(self.targets[self.rows]) if self.balanced else None
         self.epoch = 0
         self.rank, self.ranks = 0, 1
+        self.resident: ResidentClips | None = None
 
     def __len__(self) -> int:
         size = min(self.size, len(self.rows))
@@ -81,8 +83,12 @@ class TrainingBatches:
             if number % self.ranks != self.rank:
                 continue
             crop_rng = np.random.default_rng(mixed_seed(self.seed, 4, self.epoch, number))
+            if self.resident is not None:
+                samples = self.resident.crops(rows, crop_rng)
+            else:
+                samples = torch.from_numpy(self.batches.crops(rows, crop_rng))
             yield (
-                torch.from_numpy(self.batches.crops(rows, crop_rng)),
+                samples,
                 torch.from_numpy(self.targets[rows]),
                 torch.from_numpy(self.weights[rows]),
             )

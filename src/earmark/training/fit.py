@@ -26,6 +26,7 @@ from earmark.training.device import Device
 from earmark.training.feeding import Task, TrainingBatches, ValidationBatches, clip_batches
 from earmark.training.guards import Collapsed, OneBatch, overfit_one_batch
 from earmark.training.module import TaggerModule, mixed_seed
+from earmark.training.resident import resident_clips
 from earmark.types import Progress, Quiet
 
 log = logging.getLogger("earmark.training")
@@ -48,6 +49,7 @@ class Fitted:
         one_batch: the check before the run, if it was asked for.
         notes: what a reader of the report should know: restarts, balancing, early stop.
         clips_per_s: of the last stretch, training only.
+        logs: the folder of TensorBoard's event files.
     """
 
     net: nn.Module
@@ -58,6 +60,7 @@ class Fitted:
     notes: list[str]
     seconds: float
     clips_per_s: float
+    logs: Path
 
 
 def epochs_of(recipe: Recipe, clips: int) -> int:
@@ -235,6 +238,8 @@ class _Run:
         watcher = Watcher(self.batches, self.last, self.epochs, self.progress)
         trainer = self._trainer(watcher)
         self.batches.rank, self.batches.ranks = trainer.global_rank, trainer.world_size
+        how = self.batches.batches.how
+        self.batches.resident = resident_clips(self.task.prepared, how, trainer.strategy.root_device)
         resuming = self.last.exists()
         done = self._steps_done() if resuming else 0
         self.progress.start("training", self.epochs * len(self.batches), "steps")
@@ -263,7 +268,7 @@ class _Run:
         epoch = self._choose()
         net = self.module.net.to("cpu", memory_format=torch.contiguous_format).float().eval()  # type: ignore[call-overload]
         front_end = self.module.front_end.cpu().eval()
-        return Fitted(net, front_end, history, epoch, None, [], 0.0, watcher.clips_per_s)
+        return Fitted(net, front_end, history, epoch, None, [], 0.0, watcher.clips_per_s, self.folder / "logs")
 
     @property
     def _monitor(self) -> str:

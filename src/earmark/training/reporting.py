@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -66,6 +67,9 @@ def write_training_report(
     write_split_tables(folder, plan.manifest, seed=plan.recipe.training.seed, spec=spec)
     (folder / "recipe.yaml").write_text(render_recipe(plan.recipe), encoding="utf-8")
     _write_state_dicts(folder, fitted, judged, plan.recipe.training.seed)
+    for number, net in enumerate(fitted):
+        # `tensorboard --logdir model/report/tensorboard` shows the folds of a cross-validation side by side
+        shutil.copytree(net.logs, folder / "tensorboard" / (f"fold-{number}" if len(fitted) > 1 else "."))
 
 
 def _picture(task: Task, fitted: Fitted, rows: Indices, clip: int) -> npt.NDArray[np.float32]:
