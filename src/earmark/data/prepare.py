@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from earmark.audio.pool import Outcome, map_files
-from earmark.data.decode import Decoded, Job, decode, hash_file
+from earmark.data.decode import Decoded, Job, decode, hash_file, reuse_memory
 from earmark.data.housekeeping import size_words
 from earmark.data.manifest import Manifest
 from earmark.data.prepared import Prepared, Quarantined
@@ -143,6 +143,7 @@ def _fill(
     progress: Progress,
 ) -> None:
     """Decode `todo` in worker processes and append what comes back."""
+    reuse_memory()
     room = _Room(store.folder, todo)
     progress.start("Preparing audio", len(todo), "file")
     try:
