@@ -128,7 +128,7 @@ def make_plan(
     if not len(prepared.manifest):
         raise InputError(f"{data}: no file could be used; `earmark inspect {data}` says why, file by file.")
     manifest = prepared.manifest
-    pairs = copy_pairs(prepared)
+    pairs = copy_pairs(prepared, progress)
     groups = manifest.rows["group"]
     if pairs:
         before = groups.nunique()
@@ -156,13 +156,14 @@ def make_plan(
     return Plan(replace(prepared, manifest=manifest), recipe, leaks, notes, folds)
 
 
-def copy_pairs(prepared: Prepared) -> list[tuple[int, int]]:
+def copy_pairs(prepared: Prepared, progress: Progress | None = None) -> list[tuple[int, int]]:
     """Pairs of rows whose recordings are (lossy) copies of each other, or the same file under two names."""
     first_row: dict[int, int] = {}
     for row, recording in enumerate(prepared.recording_index):
         first_row.setdefault(int(recording), row)
     order = sorted(first_row)
-    prints = [prepared.fingerprint(recording) for recording in order]
+    every = prepared.fingerprints(progress or Quiet())
+    prints = [every[recording] for recording in order]
     pairs = [(order[a], order[b]) for a, b, _ in find_copies(prints)]
     pairs += _same(prepared.recordings["audio_sha256"].tolist())
     return sorted({(first_row[a], first_row[b]) for a, b in pairs if a in first_row and b in first_row})
