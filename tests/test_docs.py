@@ -210,10 +210,18 @@ def test_a_file_format_has_a_page(name: str) -> None:
     assert (DOCS / "formats" / f"{name}.md").read_text(encoding="utf-8").startswith("# ")
 
 
-@pytest.mark.parametrize(
-    "name", re.findall(r"^::: ([\w.]+)$", (DOCS / "api.md").read_text(encoding="utf-8"), re.MULTILINE)
-)
-def test_what_the_api_page_shows_exists_and_is_documented(name: str) -> None:
+def _shown() -> list[str]:
+    return [
+        name for page in PAGES for name in re.findall(r"^::: ([\w.]+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    ]
+
+
+def test_no_object_is_shown_on_two_pages() -> None:
+    assert sorted(_shown()) == sorted(set(_shown()))
+
+
+@pytest.mark.parametrize("name", sorted(set(_shown())))
+def test_an_object_that_is_shown_exists_and_is_documented(name: str) -> None:
     module, _, member = name.rpartition(".")
     assert getattr(importlib.import_module(module), member).__doc__
 
