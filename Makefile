@@ -1,6 +1,6 @@
 # Two commands set everything up on a fresh machine: `make demo` and `make test`. The rest is for those who stay.
 PYTHON ?= python3
-# e.g. PIP_ARGS='--extra-index-url https://download.pytorch.org/whl/cpu' for the small torch on a machine without a GPU
+# e.g. PIP_ARGS='--extra-index-url ...' with the index of torch's CPU builds, on a machine without a GPU
 PIP_ARGS ?=
 # e.g. PYTEST_ARGS='-k splits -x'
 PYTEST_ARGS ?=
