@@ -25,7 +25,7 @@ from earmark.settings import usable_cores
 from earmark.tagging.many import tag_many
 from earmark.tagging.tagger import Tagger
 
-ROUNDS = 4
+ROUNDS = 3
 
 SCRIPT = """
 import sys

@@ -27,6 +27,15 @@ def recordings(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     return [*paths[:5], str(folder / "broken.wav"), *paths[5:], str(folder / "gone.wav")]
 
 
+def test_a_long_resampled_file_gives_the_same_bits_apart_and_here(tagger: Tagger, tmp_path: Path):
+    samples = np.random.default_rng(0).normal(0, 0.1, (44100 * 31, 2)).astype(np.float32)
+    sf.write(tmp_path / "long.ogg", samples, 44100)
+    (apart,) = tag_many(tagger, [str(tmp_path / "long.ogg")])
+    here = tagger.tag(tmp_path / "long.ogg")
+    assert here.duration_s == 31.0
+    np.testing.assert_array_equal(apart.scores.logits, here.logits)
+
+
 @pytest.mark.parametrize("workers", [1, 3])
 def test_many_give_the_numbers_of_one(tagger: Tagger, recordings, workers):
     done = {result.path: result for result in tag_many(tagger, recordings, workers=workers, overlap=0.25)}

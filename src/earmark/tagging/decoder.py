@@ -29,7 +29,9 @@ from earmark.types import Reason, Samples
 _HEAD = struct.Struct("<cQ")  # kind of message, bytes that follow
 _INFO, _BLOCK, _END, _ERROR = b"I", b"B", b"E", b"X"
 _MEMORY_BYTES = 2 << 30  # private memory of the child: a file that wants more is refused, and the machine lives on
-_BLOCK_S = 10.0
+BLOCK_S = 2.0
+"""Seconds of a block, here and in `Tagger.tag`: the same blocks, so the same bits; short, so that nobody waits long for
+the interpreter while a block is resampled."""
 # one core a lane is enough for numpy there, and must be said before it is imported
 _SERVE = """
 from earmark.settings import limit_native_threads
@@ -43,7 +45,7 @@ class Decoder:
     """One child that decodes, started at once, and again after a file that killed it.
 
     Args:
-        timeout_s: how long the child may take for the next block (10 s of audio) before its file is given up.
+        timeout_s: how long the child may take for the next block (2 s of audio) before its file is given up.
         code: what the child runs.
     """
 
@@ -174,7 +176,7 @@ def serve() -> None:
             request = json.loads(line)
             path = request["path"]
             try:
-                with stream(path, sample_rate_hz=request["sample_rate_hz"], block_s=_BLOCK_S) as blocks:
+                with stream(path, sample_rate_hz=request["sample_rate_hz"], block_s=BLOCK_S) as blocks:
                     _answer(out, _INFO, json.dumps({"duration_s": blocks.info.duration_s}).encode())
                     for block in blocks:
                         _answer(out, _BLOCK, np.ascontiguousarray(block, np.float32).tobytes())

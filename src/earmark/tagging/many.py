@@ -51,7 +51,7 @@ def tag_many(
         paths: of recordings; taken as they are needed, so a generator of a million is welcome.
         overlap: as in `Tagger.tag`.
         workers: recordings at once; default: EARMARK_WORKERS, else the cores this process may use.
-        timeout_s: for the next 10 s of audio of a file; default: EARMARK_DECODE_TIMEOUT, else 60.
+        timeout_s: for the next block of a file; default: EARMARK_DECODE_TIMEOUT, else 60.
         first: a decoder that is already running, to save the moment that its start takes; closed at the end.
         heard: told of every block.
     """

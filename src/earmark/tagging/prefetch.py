@@ -10,7 +10,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def prefetch(items: Iterable[T], depth: int = 3) -> Iterator[T]:
+def prefetch(items: Iterable[T], depth: int = 12) -> Iterator[T]:
     """The items in order, made in a thread that is at most `depth` ahead. Its exceptions are raised here.
 
     A caller that stops early ends the thread at its next item, and the items' own clean-up runs in the thread.

@@ -18,6 +18,7 @@ from earmark.errors import AudioError, BundleError, InputError
 from earmark.metrics import unknown
 from earmark.settings import usable_cores
 from earmark.tagging.cutting import WindowCutter
+from earmark.tagging.decoder import BLOCK_S
 from earmark.tagging.prefetch import prefetch
 from earmark.tagging.scores import Scores
 from earmark.types import Reason, Samples, Vocabulary
@@ -119,7 +120,7 @@ class Tagger:
         if isinstance(source, (str, Path)):
             if sample_rate_hz is not None:
                 raise InputError("tag: sample_rate_hz goes with samples; a file knows its own rate.")
-            with stream(source, sample_rate_hz=self.sample_rate_hz) as blocks:
+            with stream(source, sample_rate_hz=self.sample_rate_hz, block_s=BLOCK_S) as blocks:
                 scores = self.tag_blocks(
                     str(source), checked(str(source), blocks, self.sample_rate_hz), overlap=overlap
                 )
