@@ -14,7 +14,8 @@ from earmark.errors import Interrupted, TrainingError
 from earmark.recipes import Recipe, load_recipe
 from earmark.training.device import Device
 from earmark.training.feeding import Task
-from earmark.training.fit import Fitted, epochs_of, fit
+from earmark.training.fit import epochs_of, fit
+from earmark.training.keeping import Fitted
 from earmark.types import Quiet
 
 CPU = Device("cpu", 1, False, "a processor")
@@ -85,17 +86,33 @@ class StopAfter(Quiet):
             raise KeyboardInterrupt
 
 
+@pytest.mark.parametrize(
+    "more",
+    [
+        ("model.arguments.dropout=0.2",),
+        ("training.checkpoint=best", "training.average=0", "optimiser.learning_rate=1e-2"),
+        ("training.epochs=30", "training.patience=2", "optimiser.learning_rate=3e-2", "training.average=0"),
+    ],
+)
 def test_a_run_that_was_stopped_ends_where_the_unbroken_one_does(
-    two_instruments: Prepared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    two_instruments: Prepared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, more: tuple[str, ...]
 ) -> None:
     monkeypatch.setattr("earmark.training.callbacks.CHECKPOINT_EVERY_S", 0.0)
-    whole = fit(task(two_instruments, tmp_path / "whole", recipe("model.arguments.dropout=0")), CPU)
-    broken = task(two_instruments, tmp_path / "broken", recipe("model.arguments.dropout=0"))
-    with pytest.raises(Interrupted, match="epoch 4 of 6; run the same command again"):
-        fit(broken, CPU, progress=StopAfter(7))  # two steps an epoch
+    whole = fit(task(two_instruments, tmp_path / "whole", recipe(*more)), CPU)
+    broken = task(two_instruments, tmp_path / "broken", recipe(*more))
+    for steps in (3, 4):  # two steps an epoch: stopped in the second epoch, and again later
+        with pytest.raises(Interrupted, match="run the same command again"):
+            fit(broken, CPU, progress=StopAfter(steps + int(2 * (steps == 4))))
     resumed = fit(broken, CPU)
     assert resumed.history == whole.history
+    assert resumed.epoch == whole.epoch
     assert all(torch.equal(value, weights(whole)[name]) for name, value in weights(resumed).items())
+    again = fit(broken, CPU)  # finished work is not done again
+    assert again.seconds == resumed.seconds
+    assert again.history == resumed.history
+    assert all(torch.equal(value, weights(whole)[name]) for name, value in weights(again).items())
+    window = torch.randn(1, 16_000)
+    assert torch.equal(again.front_end(window), resumed.front_end(window))
 
 
 def test_the_best_epoch_is_kept_where_the_recipe_says_so(two_instruments: Prepared, tmp_path: Path) -> None:

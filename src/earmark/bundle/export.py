@@ -120,8 +120,8 @@ def disagreement(graph: nn.Module, path: Path, clips: npt.NDArray[np.float32]) -
     return worst
 
 
-def weights_bytes(net: nn.Module) -> bytes:
-    """The net's parameters and buffers as a safetensors file."""
-    return bytes(
-        save_safetensors({name: value.detach().cpu().contiguous() for name, value in net.state_dict().items()})
-    )
+def weights_bytes(net: nn.Module, front_end: LogMel) -> bytes:
+    """Parameters and buffers as a safetensors file: `net.*`, and `front_end.*`, its statistics."""
+    parts = {"net": net, "front_end": front_end}
+    state = {f"{part}.{name}": value for part, module in parts.items() for name, value in module.state_dict().items()}
+    return bytes(save_safetensors({name: value.detach().cpu().contiguous() for name, value in state.items()}))

@@ -8,7 +8,7 @@ from typing import Any
 
 import lightning.pytorch as pl
 import torch
-from lightning.pytorch.callbacks import Callback, WeightAveraging
+from lightning.pytorch.callbacks import Callback, Checkpoint, WeightAveraging
 from torch import Tensor
 
 from earmark.training.feeding import TrainingBatches
@@ -19,15 +19,13 @@ CHECKPOINT_EVERY_S = 20.0
 
 
 class Watcher(Callback):
-    """Tells the people, sets the epoch that batches are drawn for, and keeps a checkpoint to resume from."""
+    """Tells the people, and sets the epoch that batches are drawn for."""
 
-    def __init__(self, batches: TrainingBatches, last: Path, epochs: int, progress: Progress) -> None:
+    def __init__(self, batches: TrainingBatches, epochs: int, progress: Progress) -> None:
         self.batches = batches
-        self.last = last
         self.epochs = epochs
         self.progress = progress
         self.clips_per_s = 0.0
-        self._saved = time.monotonic()
         self._began = 0.0
         self._note = ""
 
@@ -38,7 +36,7 @@ class Watcher(Callback):
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *args: Any) -> None:
         done = int(args[2]) + 1
         if done == len(self.batches):  # before validation, so that its time does not count
-            self.clips_per_s = done * self.batches.size / (time.monotonic() - self._began)
+            self.clips_per_s = done * self.batches.clips_a_batch / (time.monotonic() - self._began)
         self.progress.advance(1, f"epoch {trainer.current_epoch + 1}/{self.epochs} {self._note}")
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -49,6 +47,20 @@ class Watcher(Callback):
             f"{k.replace('val_', 'val ')} {row[k]:.3f}" for k in ("val_loss", "val_accuracy", "val_lwlrap") if k in row
         ]
         self._note = ", ".join([*told, f"{self.clips_per_s:.0f} clips/s"])
+
+
+class KeepGoing(Checkpoint):
+    """Keeps a checkpoint to resume from.
+
+    A Checkpoint by its class, because Lightning calls those last and in their order: what the others remember of this
+    epoch (the best one so far, how long nothing got better) is then in it.
+    """
+
+    def __init__(self, last: Path) -> None:
+        self.last = last
+        self._saved = time.monotonic()
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if time.monotonic() - self._saved > CHECKPOINT_EVERY_S:
             self._save(trainer)
 
@@ -58,8 +70,7 @@ class Watcher(Callback):
     def _save(self, trainer: pl.Trainer) -> None:
         part = self.last.with_suffix(".part")
         trainer.save_checkpoint(part)
-        if trainer.is_global_zero:
-            part.replace(self.last)
+        part.replace(self.last)
         self._saved = time.monotonic()
 
 

@@ -10,8 +10,9 @@ import pandas as pd
 import torch
 
 from earmark.reports.check_plots import augmentation_grid
+from earmark.training.attempts import fresh_net
 from earmark.training.feeding import Task, clip_batches
-from earmark.training.fit import check_one_batch, epochs_of, fitted_front_end, fresh_net
+from earmark.training.fit import check_one_batch, epochs_of, fitted_front_end
 from earmark.training.guards import OneBatch
 from earmark.training.module import augmented, mixed_seed
 from earmark.training.plan import Plan

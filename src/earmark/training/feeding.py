@@ -68,20 +68,19 @@ class TrainingBatches:
         self.ratio = ratio
         self.share = balancing_share(self.targets[self.rows]) if self.balanced else None
         self.epoch = 0
-        self.rank, self.ranks = 0, 1
         self.resident: ResidentClips | None = None
 
     def __len__(self) -> int:
-        size = min(self.size, len(self.rows))
-        return max(1, (len(self.rows) // size) // self.ranks)
+        return max(1, len(self.rows) // self.clips_a_batch)
+
+    @property
+    def clips_a_batch(self) -> int:
+        return min(self.size, len(self.rows))
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         rng = np.random.default_rng(mixed_seed(self.seed, 3, self.epoch))
         drawn = draw_epoch(self.rows, self.size, rng, self.share)
-        # every process draws the same epoch and takes its own batches of it
-        for number, rows in enumerate(drawn[: len(self) * self.ranks]):
-            if number % self.ranks != self.rank:
-                continue
+        for number, rows in enumerate(drawn):
             crop_rng = np.random.default_rng(mixed_seed(self.seed, 4, self.epoch, number))
             if self.resident is not None:
                 samples = self.resident.crops(rows, crop_rng)

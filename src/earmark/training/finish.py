@@ -82,7 +82,7 @@ def finish(
     }
     for number, net in enumerate(nets):
         folder = f"{MEMBERS_FOLDER}/{number}/" if len(nets) > 1 else ""
-        files[folder + WEIGHTS_NAME] = weights_bytes(net.net)
+        files[folder + WEIGHTS_NAME] = weights_bytes(net.net, net.front_end)
     for path in sorted(report.rglob("*")):
         if path.is_file():
             files[f"{REPORT_FOLDER}/{path.relative_to(report).as_posix()}"] = path

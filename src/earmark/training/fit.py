@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 import warnings
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
 import lightning.pytorch as pl
@@ -17,14 +16,15 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from torch import nn
 
 from earmark.data.batches import balancing_share
-from earmark.errors import Interrupted, TrainingError
+from earmark.errors import Interrupted
 from earmark.features.torch import LogMel
-from earmark.models import build
 from earmark.recipes import Recipe
-from earmark.training.callbacks import CHECKPOINT_EVERY_S, Averaging, Watcher
+from earmark.training.attempts import Attempts
+from earmark.training.callbacks import CHECKPOINT_EVERY_S, Averaging, KeepGoing, Watcher
 from earmark.training.device import Device
 from earmark.training.feeding import Task, TrainingBatches, ValidationBatches, clip_batches
 from earmark.training.guards import Collapsed, OneBatch, overfit_one_batch
+from earmark.training.keeping import Fitted, keep, recall
 from earmark.training.module import TaggerModule, mixed_seed
 from earmark.training.resident import resident_clips
 from earmark.types import Progress, Quiet
@@ -33,34 +33,6 @@ log = logging.getLogger("earmark.training")
 
 # Statistics of the bands are settled long before this many clips.
 STATISTICS_CLIPS = 2000
-SAFER = 0.3
-"""What a restart multiplies the learning rate by."""
-
-
-@dataclass(frozen=True)
-class Fitted:
-    """A trained net.
-
-    Attributes:
-        net: with the chosen weights, on the CPU, float32, in evaluation mode.
-        front_end: with its statistics.
-        history: a dict an epoch: epoch, train_loss, lr, val_loss, val_accuracy ...
-        epoch: whose weights were chosen.
-        one_batch: the check before the run, if it was asked for.
-        notes: what a reader of the report should know: restarts, balancing, early stop.
-        clips_per_s: of the last stretch, training only.
-        logs: the folder of TensorBoard's event files.
-    """
-
-    net: nn.Module
-    front_end: LogMel
-    history: list[dict[str, float]]
-    epoch: int
-    one_batch: OneBatch | None
-    notes: list[str]
-    seconds: float
-    clips_per_s: float
-    logs: Path
 
 
 def epochs_of(recipe: Recipe, clips: int) -> int:
@@ -79,9 +51,12 @@ def fit(task: Task, device: Device, *, progress: Progress | None = None) -> Fitt
         TrainingError: it collapsed or gave NaN with every setting.
         Interrupted: Ctrl-C; the next call with the same task goes on from the last checkpoint.
     """
+    done = recall(task.folder, len(task.manifest.vocabulary))
+    if done is not None:
+        return done
     progress = progress or Quiet()
-    started = time.monotonic()
-    attempts = _Attempts(task)
+    attempts = Attempts(task)
+    clock = _Clock(task.folder)
     front_end = fitted_front_end(task)
     while True:
         recipe, seed, net = attempts.current()
@@ -95,77 +70,33 @@ def fit(task: Task, device: Device, *, progress: Progress | None = None) -> Fitt
         except Collapsed as collapse:
             attempts.restart(collapse, net)
             log.warning("%s", attempts.notes[-1])
+        finally:
+            clock.keep()
     notes = [*attempts.notes, *run.notes]
     if one_batch is not None:
         notes.append(("check: " if one_batch.passed else "check failed: ") + one_batch.sentence)
         if not one_batch.passed:
-            log.warning(
-                "%s; the net may be too small, the learning rate wrong, or labels contradict", one_batch.sentence
-            )
-    return replace(fitted, one_batch=one_batch, notes=notes, seconds=time.monotonic() - started)
+            log.warning("%s: is the net too small, the learning rate wrong, do labels contradict?", one_batch.sentence)
+    whole = replace(fitted, one_batch=one_batch, notes=notes, seconds=clock.seconds)
+    keep(task.folder, whole)
+    return whole
 
 
-def fresh_net(task: Task, recipe: Recipe, seed: int) -> nn.Module:
-    """The recipe's net with weights drawn from `seed`."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        tags = len(task.manifest.vocabulary)
-        return build(recipe.model.name, recipe.model.arguments, n_tags=tags, shape=recipe.front_end.shape())
+class _Clock:
+    """Seconds of work, over all the times that a run was started; a kill loses those of its last start."""
 
-
-@dataclass
-class _Attempts:
-    """The ladder of safer settings; kept on disk, so that a resumed run does not climb it again."""
-
-    task: Task
-    number: int = 0
-    notes: list[str] = field(default_factory=list)
-    whole_logits: bool = False
-
-    def __post_init__(self) -> None:
-        if self._path.exists():
-            state = json.loads(self._path.read_text(encoding="utf-8"))
-            self.number, self.notes, self.whole_logits = state["number"], state["notes"], state["whole_logits"]
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / "seconds"
+        self._before = float(self._path.read_text(encoding="utf-8")) if self._path.exists() else 0.0
+        self._began = time.monotonic()
 
     @property
-    def _path(self) -> Path:
-        return self.task.folder / "attempts.json"
+    def seconds(self) -> float:
+        return self._before + time.monotonic() - self._began
 
-    @property
-    def folder(self) -> Path:
-        return self.task.folder / f"attempt-{self.number}"
-
-    def current(self) -> tuple[Recipe, int, nn.Module]:
-        """Recipe, seed and a fresh net of this attempt."""
-        recipe = self.task.recipe
-        if self.number:
-            rate = recipe.optimiser.learning_rate * SAFER**self.number
-            optimiser = recipe.optimiser.model_copy(update={"learning_rate": rate, "gradient_clip": 1.0})
-            recipe = recipe.model_copy(update={"optimiser": optimiser})
-        arguments = dict(recipe.model.arguments)
-        if self.whole_logits:
-            arguments["output_relu"] = False
-        seed = mixed_seed(self.task.seed, self.number) if self.number else self.task.seed
-        recipe = recipe.model_copy(update={"model": recipe.model.model_copy(update={"arguments": arguments})})
-        return recipe, seed, fresh_net(self.task, recipe, seed)
-
-    def restart(self, collapse: Collapsed, net: nn.Module) -> None:
-        """Choose the next setting, or give up."""
-        finding = collapse.finding
-        if self.number >= self.task.recipe.guards.restarts:
-            raise TrainingError(
-                f"training failed: {finding.sentence}, also after {self.number} restarts with safer settings; "
-                "lower optimiser.learning_rate, or check the labels with `earmark check`."
-            )
-        self.number += 1
-        remedy = f"restarting with new weights, {SAFER**self.number:.2g} x the learning rate and clipped gradients"
-        if finding.zero and getattr(net, "output_relu", False):
-            self.whole_logits = True
-            remedy = f"the net clips its logits at zero, where no gradient leads out; {remedy}, without that clipping"
-        self.notes.append(f"collapse guard: {finding.sentence}; {remedy} (restart {self.number})")
-        self.task.folder.mkdir(parents=True, exist_ok=True)
-        state = {"number": self.number, "notes": self.notes, "whole_logits": self.whole_logits}
-        self._path.write_text(json.dumps(state), encoding="utf-8")
+    def keep(self) -> None:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._path.write_text(f"{self.seconds:.3f}", encoding="utf-8")
 
 
 def fitted_front_end(task: Task) -> LogMel:
@@ -191,11 +122,12 @@ def check_one_batch(task: Task, recipe: Recipe, net: nn.Module, front_end: LogMe
     samples = torch.from_numpy(clip_batches(task.prepared, recipe).crops(rows, rng))
     with torch.no_grad():
         features = front_end(samples)
-    targets = torch.from_numpy(task.manifest.targets[rows].copy())
+    targets = torch.from_numpy(task.manifest.targets[rows])
+    weights = torch.from_numpy(task.manifest.loss_weights[rows])
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(task.seed)
         rate = max(recipe.optimiser.learning_rate, 2e-3)
-        return overfit_one_batch(net, features, targets, task.manifest.vocabulary.kind, learning_rate=rate)
+        return overfit_one_batch(net, features, targets, weights, task.manifest.vocabulary.kind, learning_rate=rate)
 
 
 class _Run:
@@ -220,6 +152,8 @@ class _Run:
             ratio = f"{self.batches.ratio:.1f} : 1"
             self.notes.append(f"rare tags are drawn as often as common ones (clips of most to fewest {ratio})")
         self.has_val = len(task.val) > 0
+        if not self.has_val and (recipe.training.checkpoint == "best" or recipe.training.patience is not None):
+            self.notes.append("nothing was held out for validation, so the last epoch's weights are kept")
         self.module = TaggerModule(
             net.to(memory_format=torch.channels_last),  # type: ignore[call-overload]
             front_end,
@@ -235,16 +169,14 @@ class _Run:
 
     def fit(self) -> Fitted:
         self.folder.mkdir(parents=True, exist_ok=True)
-        watcher = Watcher(self.batches, self.last, self.epochs, self.progress)
+        watcher = Watcher(self.batches, self.epochs, self.progress)
         trainer = self._trainer(watcher)
-        self.batches.rank, self.batches.ranks = trainer.global_rank, trainer.world_size
         how = self.batches.batches.how
         self.batches.resident = resident_clips(self.task.prepared, how, trainer.strategy.root_device)
         resuming = self.last.exists()
         done = self._steps_done() if resuming else 0
         self.progress.start("training", self.epochs * len(self.batches), "steps")
         self.progress.advance(done)
-        torch.manual_seed(mixed_seed(self.batches.seed, 6, done))  # dropout
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
@@ -268,7 +200,8 @@ class _Run:
         epoch = self._choose()
         net = self.module.net.to("cpu", memory_format=torch.contiguous_format).float().eval()  # type: ignore[call-overload]
         front_end = self.module.front_end.cpu().eval()
-        return Fitted(net, front_end, history, epoch, None, [], 0.0, watcher.clips_per_s, self.folder / "logs")
+        logs = self.folder / "logs"
+        return Fitted(net, front_end, self.recipe, history, epoch, None, [], 0.0, watcher.clips_per_s, logs)
 
     @property
     def _monitor(self) -> str:
@@ -285,12 +218,12 @@ class _Run:
         if self.has_val and training.checkpoint == "best":
             self.best = ModelCheckpoint(self.folder, "best-{epoch:03d}", monitor=self._monitor, mode=mode, save_top_k=1)
             callbacks.append(self.best)
-        callbacks.append(watcher)
+        callbacks += [watcher, KeepGoing(self.last)]
         for name in ("lightning.pytorch", "lightning.fabric"):
             logging.getLogger(name).setLevel(logging.ERROR)
         return pl.Trainer(
             accelerator=self.device.accelerator,
-            devices=self.device.count,
+            devices=1,
             precision=self.device.precision,
             max_epochs=self.epochs,
             gradient_clip_val=self.recipe.optimiser.gradient_clip,
@@ -298,7 +231,7 @@ class _Run:
             logger=TensorBoardLogger(self.folder, name="", version="logs"),
             enable_progress_bar=False,
             enable_model_summary=False,
-            enable_checkpointing=self.best is not None,
+            deterministic="warn" if self.device.accelerator == "cuda" else None,
             num_sanity_val_steps=0,
             log_every_n_steps=10,
             use_distributed_sampler=False,

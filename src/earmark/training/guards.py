@@ -12,9 +12,9 @@ import math
 from dataclasses import dataclass, field
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
+from earmark.training.losses import guessing_loss, tag_loss
 from earmark.types import VocabularyKind
 
 # Outputs that differ less than this between clips, in relation to their size, are constant to float32 rounding.
@@ -24,6 +24,7 @@ DEAD_STEPS = 10
 STUCK_SPREAD = 0.05
 STUCK_MARGIN = 0.01
 STUCK_STEPS = 200
+LEAST_GUESSING = 0.01
 
 
 class Collapsed(Exception):  # noqa: N818 - a finding, not an error: the run restarts
@@ -65,18 +66,6 @@ class Finding:
         )
 
 
-def guessing_loss(targets: Tensor, kind: VocabularyKind) -> float:
-    """Nats lost a clip by the best constant answer: the entropy of the mean target.
-
-    Args:
-        targets: (n, tags) in 0..1.
-    """
-    p = targets.float().mean(dim=0).clamp(1e-7, 1 - 1e-7)
-    if kind == "exclusive":
-        return float(-(p * p.log()).sum())
-    return float(-(p * p.log() + (1 - p) * (1 - p).log()).mean())
-
-
 @dataclass
 class CollapseWatch:
     """Fed with every step's loss and logits; says when they show a collapse."""
@@ -88,13 +77,13 @@ class CollapseWatch:
     _stuck: int = field(default=0, init=False)
     _loss: float = field(default=0.0, init=False)
 
-    def see(self, step: int, loss: float, logits: Tensor, targets: Tensor) -> Finding | None:
+    def see(self, step: int, loss: float, logits: Tensor, targets: Tensor, weights: Tensor) -> Finding | None:
         """One step.
 
         Args:
             loss: of the batch.
             logits: (b, tags), b >= 2.
-            targets: (b, tags) that the loss was taken against, mixed if mixup mixed them.
+            targets, weights: (b, tags) that the loss was taken against, mixed if mixup mixed them.
         """
         if not math.isfinite(loss):
             return Finding("nan", step, loss, math.nan, math.nan)
@@ -103,7 +92,9 @@ class CollapseWatch:
             return None
         spread = float(values.std(dim=0).max())
         size = float(values.abs().max())
-        guessing = guessing_loss(targets, self.kind)
+        guessing = guessing_loss(targets, weights, self.kind)
+        if guessing < LEAST_GUESSING:  # all clips of the batch are alike: the same answer for all is right
+            return None
         # a batch's own frequencies differ from the set's, so a constant answer loses a little more than `guessing`
         no_better = loss > guessing * (1 - 2 * STUCK_MARGIN)
         self._dead = self._dead + 1 if spread <= DEAD_SPREAD * max(size, 1.0) and no_better else 0
@@ -149,6 +140,7 @@ def overfit_one_batch(
     net: nn.Module,
     features: Tensor,
     targets: Tensor,
+    weights: Tensor,
     kind: VocabularyKind,
     *,
     steps: int = 200,
@@ -158,7 +150,7 @@ def overfit_one_batch(
 
     Args:
         features: (b, channels, bands, frames).
-        targets: (b, tags).
+        targets, weights: (b, tags).
         steps: at most; it stops as soon as the batch is learnt.
     """
     trial = copy.deepcopy(net).train()
@@ -167,16 +159,18 @@ def overfit_one_batch(
             module.dropout = 0.0  # type: ignore[assignment]  # a plain number on our nets, not a submodule
     optimiser = torch.optim.Adam(trial.parameters(), lr=learning_rate)
     watch = CollapseWatch(kind)
-    guessing = guessing_loss(targets, kind)
+    guessing = guessing_loss(targets, weights, kind)
     first = last = math.nan
     for step in range(1, steps + 1):
         logits = trial(features)[0].float()
-        loss = plain_loss(logits, targets, kind)
+        loss = tag_loss(logits, targets, weights, kind)
         last = float(loss.detach())
         first = last if step == 1 else first
-        if last < 0.25 * guessing or (step > 1 and _accuracy(logits, targets, kind) >= 0.95 and last < 0.7 * guessing):
+        if last < 0.25 * guessing or (
+            step > 1 and _accuracy(logits, targets, weights, kind) >= 0.95 and last < 0.7 * guessing
+        ):
             return OneBatch(True, len(features), step, first, last, guessing)
-        finding = watch.see(step, last, logits, targets)
+        finding = watch.see(step, last, logits, targets, weights)
         if finding is not None:
             return OneBatch(False, len(features), step, first, last, guessing, finding)
         optimiser.zero_grad(set_to_none=True)
@@ -185,14 +179,8 @@ def overfit_one_batch(
     return OneBatch(False, len(features), steps, first, last, guessing)
 
 
-def plain_loss(logits: Tensor, targets: Tensor, kind: VocabularyKind) -> Tensor:
-    """Cross-entropy (exclusive) or binary cross-entropy (multilabel), mean over clips (and tags)."""
-    if kind == "exclusive":
-        return F.cross_entropy(logits, targets)
-    return F.binary_cross_entropy_with_logits(logits, targets)
-
-
-def _accuracy(logits: Tensor, targets: Tensor, kind: VocabularyKind) -> float:
+def _accuracy(logits: Tensor, targets: Tensor, weights: Tensor, kind: VocabularyKind) -> float:
     if kind == "exclusive":
         return float((logits.argmax(1) == targets.argmax(1)).float().mean())
-    return float(((logits > 0) == (targets > 0.5)).float().mean())
+    right = ((logits > 0) == (targets > 0.5)).float()
+    return float((right * weights).sum() / weights.sum().clamp(min=1e-6))

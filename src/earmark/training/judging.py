@@ -23,7 +23,7 @@ from earmark.evaluation.predict import ClipPredictions, predict
 from earmark.metrics.unknown import Arrays
 from earmark.tagging.tagger import Tagger
 from earmark.training.feeding import Task, clip_batches
-from earmark.training.fit import Fitted
+from earmark.training.keeping import Fitted
 from earmark.types import Progress
 
 log = logging.getLogger("earmark.training")

@@ -8,7 +8,6 @@ from typing import Any
 import lightning.pytorch as pl
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from earmark.features.augment import augment_pictures, augment_samples
@@ -18,6 +17,7 @@ from earmark.metrics.classification import accuracy, macro_f1, tally_exclusive, 
 from earmark.metrics.ranking import lwlrap
 from earmark.recipes import Recipe
 from earmark.training.guards import Collapsed, CollapseWatch
+from earmark.training.losses import tag_loss
 from earmark.types import VocabularyKind
 
 
@@ -70,6 +70,7 @@ class TaggerModule(pl.LightningModule):
     def training_step(self, batch: tuple[Tensor, Tensor, Tensor], batch_idx: int) -> Tensor:
         samples, targets, weights = batch
         draw = torch.Generator(device=samples.device).manual_seed(mixed_seed(self.seed, self.global_step))
+        torch.manual_seed(mixed_seed(self.seed, self.global_step, 1))  # dropout takes no generator
         with torch.no_grad():  # nothing before the net is learnt by gradient
             features, targets, weights = augmented(samples, targets, weights, self.front_end, self.recipe.augment, draw)
         logits = self.net(features.contiguous(memory_format=torch.channels_last))[0].float()
@@ -77,7 +78,7 @@ class TaggerModule(pl.LightningModule):
         value = float(loss.detach())
         if self.watch is not None or not math.isfinite(value):
             watch = self.watch or CollapseWatch(self.kind)
-            finding = watch.see(self.global_step, value, logits, targets)
+            finding = watch.see(self.global_step, value, logits, targets, weights)
             if finding is not None:
                 raise Collapsed(finding)
         self._loss_sum += value
@@ -184,26 +185,8 @@ def schedule_factor(name: str, warmup: float, total_steps: int) -> _Factor:
     return _Factor(name, warmup, total_steps)
 
 
-def tag_loss(
-    logits: Tensor, targets: Tensor, weights: Tensor, kind: VocabularyKind, label_smoothing: float = 0.0
-) -> Tensor:
-    """Cross-entropy or binary cross-entropy; a (clip, tag) of weight 0 is unlabelled and counts nothing.
-
-    Args:
-        logits, targets, weights: (b, tags). For an exclusive vocabulary a clip's weight is its largest.
-    """
-    if kind == "exclusive":
-        if label_smoothing:
-            targets = targets * (1 - label_smoothing) + label_smoothing / targets.shape[1]
-        per_clip = -(targets * F.log_softmax(logits, dim=1)).sum(dim=1)
-        clip_weights = weights.amax(dim=1)
-        return (per_clip * clip_weights).sum() / clip_weights.sum().clamp(min=1e-6)
-    per_tag = F.binary_cross_entropy_with_logits(logits, targets, reduction="none")
-    return (per_tag * weights).sum() / weights.sum().clamp(min=1e-6)
-
-
 def validation_figures(logits: Tensor, targets: Tensor, weights: Tensor, kind: VocabularyKind) -> dict[str, float]:
-    """`loss`, `accuracy` (exclusive) or `lwlrap` (multilabel), and `macro_f1` of clips (n, tags)."""
+    """`loss`, `accuracy` or (multilabel) `lwlrap`, and `macro_f1` of clips (n, tags); NaN where undefined."""
     figures = {"loss": float(tag_loss(logits, targets, weights, kind))}
     truth = targets.numpy() > 0.5
     scores = logits.numpy().astype(np.float64)
@@ -216,7 +199,7 @@ def validation_figures(logits: Tensor, targets: Tensor, weights: Tensor, kind: V
         tally = tally_multilabel(truth, scores > 0, known)
         figures["lwlrap"] = float(lwlrap(truth, scores, known).squeeze())
     figures["macro_f1"] = float(macro_f1(tally).squeeze())
-    return {name: value for name, value in figures.items() if math.isfinite(value)}
+    return figures
 
 
 def mixed_seed(*parts: int) -> int:

@@ -19,8 +19,8 @@ from earmark.reports.content import ReportContent
 from earmark.reports.html import write_report
 from earmark.reports.tables import data_table, write_split_tables
 from earmark.training.feeding import Task, clip_batches
-from earmark.training.fit import Fitted
 from earmark.training.judging import Judgement
+from earmark.training.keeping import Fitted
 from earmark.training.plan import Plan
 from earmark.types import Samples
 

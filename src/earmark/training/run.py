@@ -22,8 +22,9 @@ from earmark.settings import Settings, load_settings
 from earmark.training.device import Device, DeviceChoice, choose_device
 from earmark.training.feeding import Task
 from earmark.training.finish import finish
-from earmark.training.fit import Fitted, epochs_of, fit
+from earmark.training.fit import epochs_of, fit
 from earmark.training.judging import Trained
+from earmark.training.keeping import Fitted
 from earmark.training.module import mixed_seed
 from earmark.training.plan import Plan, make_plan
 from earmark.types import Progress, Quiet
