@@ -29,6 +29,8 @@ def work(what):
         os.abort()
     if what == "segfault":
         os.kill(os.getpid(), signal.SIGSEGV)
+    if what == "kill":
+        os.kill(os.getpid(), signal.SIGKILL)
     if what == "sleep":
         time.sleep(1000)
     if what == "swell":
@@ -96,9 +98,18 @@ def test_hostile_items_cost_only_themselves(hostile):
     assert "SIGABRT" in str(outcomes[3].error)
     assert "SIGSEGV" in str(outcomes[5].error)
     assert "1.5 s" in str(outcomes[8].error)
+    assert "decoder fail" in str(outcomes[5].error)
     assert "ZeroDivisionError: by nought" in str(outcomes[17].error)
+    assert "Earmark itself failed on it" in str(outcomes[17].error)  # a bug of ours is no fault of the file
     assert outcomes[8].error is not None
     assert outcomes[8].error.path == "8.wav"
+
+
+def test_a_worker_killed_from_outside_is_not_the_files_fault(hostile):
+    outcomes = run(hostile, [1, "kill", 3])
+    assert [o.value for o in outcomes] == [2, None, 6]
+    assert "killed from outside" in str(outcomes[1].error)
+    assert "damaged" not in str(outcomes[1].error)
 
 
 def test_the_last_item_may_be_the_one_that_dies(hostile):

@@ -18,6 +18,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from earmark.audio.pool import Outcome
 from earmark.audio.read import read
 from earmark.audio.signal import resample
 from earmark.audio.write import write
@@ -28,7 +29,7 @@ from earmark.data.manifest import Item, Manifest, build
 from earmark.data.prepare import prepare
 from earmark.data.prepared import Prepared
 from earmark.data.store import Store
-from earmark.errors import CacheError, InputError
+from earmark.errors import AudioError, CacheError, InputError
 from earmark.types import Reason
 
 RATE = 8000
@@ -205,6 +206,25 @@ def test_a_bad_file_costs_no_good_one_and_is_not_decoded_again_unless_asked(tmp_
     os.utime(bad, ns=(stat.st_atime_ns, stat.st_mtime_ns))  # the same size and time: remembered as bad
     assert len(run(manifest, tmp_path / "cache")) == 2
     assert len(run(manifest, tmp_path / "cache", retry=True)) == 3
+
+
+@pytest.mark.parametrize("reason", [Reason.CRASHED, Reason.TIMED_OUT, Reason.TOO_LARGE])
+def test_a_file_whose_worker_died_is_tried_again_in_the_next_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, reason: Reason
+) -> None:
+    paths = sounds(tmp_path / "data", 2)
+    manifest = manifest_of(paths, tmp_path)
+
+    def all_die(work: Any, items: Any, **_: Any) -> Any:
+        for index, (path, _argument) in enumerate(items):
+            yield Outcome(index, path, None, AudioError(path, reason, f"{path}: its worker was killed"))
+
+    monkeypatch.setattr("earmark.data.prepare.map_files", all_die)
+    first = run(manifest, tmp_path / "cache")
+    assert [item.reason for item in first.quarantine] == [reason] * 2
+    assert f"{paths[0]}: its worker was killed" in caplog.text
+    monkeypatch.undo()
+    assert len(run(manifest, tmp_path / "cache")) == 2
 
 
 def test_every_messy_file_is_prepared_or_quarantined(tmp_path: Path, data_dir: Path) -> None:

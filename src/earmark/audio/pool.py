@@ -27,6 +27,7 @@ MEMORY_LIMIT = 4 << 30
 
 _POLL_S = 0.2  # between two looks at the workers' memory
 _SHORT_WORK_S = 0.05  # work shorter than this is handed out one ahead, so that no worker waits for the caller
+_KILLED = "signal SIGKILL"  # no decoder does that to itself
 _SMALL_ARGUMENT = 1 << 14  # bytes that a socket surely takes without anybody reading
 
 
@@ -61,7 +62,8 @@ def map_files(
     Each item has one outcome. Where the work raises AudioError, that is its error; any other EarmarkError (a full
     disk) ends the run and is raised here; any other exception, a worker that dies, one that takes longer than
     `timeout_s` and one that takes more memory than its share each become an AudioError of that item alone, and the
-    worker is replaced. Closing the iterator, Ctrl-C, or the end of this process ends all workers.
+    worker is replaced. The message says whether the file, Earmark or somebody outside is the likely cause. Closing the
+    iterator, Ctrl-C, or the end of this process ends all workers.
 
     Args:
         work: a function at the top of an importable module (not of the script being run).
@@ -209,7 +211,11 @@ class _Run:
             return Outcome(index, path, None, value)
         if kind == "memory":
             return Outcome(index, path, None, self._error(index, Reason.TOO_LARGE))
-        return Outcome(index, path, None, self._error(index, Reason.CRASHED, str(value)))
+        message = (
+            f"{path} was not decoded: Earmark itself failed on it ({value}), which says nothing about the file; "
+            "`earmark doctor` checks the installation."
+        )
+        return Outcome(index, path, None, AudioError(path, Reason.CRASHED, message))
 
     def _bury(self, worker: _Worker) -> Outcome[Any] | None:
         """A dead worker: its first item is at fault, the others go back, and another worker takes its place."""
@@ -250,6 +256,11 @@ class _Run:
             message = (
                 f"{path} needed more than the {self._limit / 2**30:.1f} GiB that one file may take: cut it into "
                 "shorter files."
+            )
+        elif words == _KILLED:
+            message = (
+                f"{path} was not decoded: its worker process was killed from outside ({words}), most often because "
+                "the machine ran out of memory; run this again with fewer workers (EARMARK_WORKERS)."
             )
         else:
             message = f"{path} made its decoder fail ({words}): it may be crafted or damaged; remove it."

@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from earmark.audio.pool import Outcome, map_files
+from earmark.audio.pool import Outcome, map_files, time_limits
 from earmark.data.decode import Decoded, Job, decode, hash_file, reuse_memory
 from earmark.data.housekeeping import size_words
 from earmark.data.manifest import Manifest
@@ -20,7 +20,12 @@ from earmark.errors import AudioError, CacheError
 from earmark.types import Progress, Quiet, Reason
 
 LARGE_FILE_BYTES = 32 * 2**20
-"""Files past this size are decoded last, with a time limit that grows with their size."""
+"""Files past this size are decoded last."""
+LASTING = frozenset(
+    (Reason.EMPTY, Reason.NOT_AUDIO, Reason.UNSUPPORTED, Reason.TOO_SHORT, Reason.SILENT, Reason.NON_FINITE)
+)
+"""What is true of a file's bytes and is remembered. That a worker died, was slow or ran out of memory may be due to
+what else the machine was doing, so such a file is tried again in the next run."""
 SURE_BYTES_PER_FILE_BYTE = 0.05
 """Prepared bytes that a byte of any file comes to at the least (24-bit stereo at 192 kHz, down to 16 kHz, is 0.03)."""
 SPILL_KEPT_S = 86400.0
@@ -50,9 +55,9 @@ def prepare(
         sample_rate_hz: of the prepared audio.
         cache_dir: Earmark's cache folder.
         workers: processes that decode.
-        timeout_s: for one file; a file past 32 MiB gets that much for each 32 MiB.
+        timeout_s: for a small file; larger ones get more (`earmark.audio.pool.time_limits`).
         progress: told one `file` at a time.
-        retry: decode files again that are in quarantine from an earlier run.
+        retry: decode files again that an earlier run found to hold nothing usable.
         shard_bytes: size past which a new shard is begun.
         open_file: see `earmark.data.shards.ShardWriter`.
 
@@ -63,12 +68,14 @@ def prepare(
     store = Store(cache_dir, sample_rate_hz, shard_bytes=shard_bytes)
     uris = list(dict.fromkeys(manifest.rows["uri"]))
     bad: dict[str, Quarantined] = {}
+    failed: dict[str, Quarantined] = {}  # in this run, for reasons that are not remembered
     keys: dict[str, str] = {}  # uri -> file_sha256
     for attempt in range(3):  # again only where another process pruned the store meanwhile
         with store.writer(open_file=open_file) as writer:
-            todo = _look_up(store, writer, uris, keys, bad, timeout_s=timeout_s, retry=retry and attempt == 0)
+            todo = _look_up(store, writer, uris, keys, bad, failed, retry=retry and attempt == 0)
             if todo:
                 _fill(store, writer, todo, keys, bad, workers=workers, timeout_s=timeout_s, progress=progress)
+            failed = {uri: item for uri, item in bad.items() if item.reason not in LASTING}
             writer.commit()
             store.note_use(manifest.root, manifest.name, keys.values())
         if store.has_journals:  # ours, or those of a run that was killed
@@ -87,6 +94,9 @@ def prepare(
             "%d of %d files cannot be used and are left out (%s); `earmark inspect` says why for each.",
             len(bad), len(uris), _tally(item.reason for item in bad.values()),
         )  # fmt: skip
+        # what inspect may not find again
+        for item in list(failed.values())[:5]:
+            _log.warning("%s", item.message)
     return Prepared.of(manifest, store, keys, list(bad.values()))
 
 
@@ -96,8 +106,8 @@ def _look_up(
     uris: list[str],
     keys: dict[str, str],
     bad: dict[str, Quarantined],
+    failed: dict[str, Quarantined],
     *,
-    timeout_s: float,
     retry: bool,
 ) -> list[tuple[str, int]]:
     """Sort the files into known (`keys`), known bad (`bad`) and, returned, yet to decode: (uri, bytes)."""
@@ -112,10 +122,12 @@ def _look_up(
             message = f"{uri}: cannot be opened ({error.strerror}); check the path and its rights."
             bad[uri] = Quarantined(uri, Reason.MISSING, message)
             continue
+        if uri in failed:
+            bad[uri] = failed[uri]
+            continue
         seen = store.seen(uri, stat)
         if seen is not None and seen.reason:
-            longer = seen.reason == Reason.TIMED_OUT and timeout_s > seen.timeout_s
-            if not retry and not longer:
+            if not retry and seen.reason in LASTING:
                 bad[uri] = Quarantined(uri, Reason(seen.reason), seen.message)
                 continue
         elif seen is not None and seen.file_sha256 in store.entries:
@@ -151,7 +163,7 @@ def _fill(
             if outcome.value is None:
                 error = outcome.error
                 assert error is not None
-                _remember_bad(writer, error, outcome.path, bad, timeout_s)
+                _remember_bad(writer, error, outcome.path, bad)
             else:
                 done = outcome.value
                 if done.file_sha256 not in store.entries:
@@ -178,15 +190,9 @@ def _outcomes(
     for stale in spill_dir.iterdir():  # of a run that was killed
         if time.time() - stale.stat().st_mtime > SPILL_KEPT_S:
             stale.unlink(missing_ok=True)
-    small = [uri for uri, size in todo if size <= LARGE_FILE_BYTES]
-    large = [(uri, size) for uri, size in todo if size > LARGE_FILE_BYTES]
-    batches = [(small, timeout_s)] if small else []
-    if large:
-        share = -(-max(size for _, size in large) // LARGE_FILE_BYTES)
-        batches.append(([uri for uri, _ in large], timeout_s * share))
-    for uris, limit_s in batches:
-        jobs = [(uri, Job(uri, store.sample_rate_hz, str(spill_dir))) for uri in uris]
-        yield from map_files(decode, jobs, workers=min(workers, len(jobs)), timeout_s=limit_s)
+    uris = [uri for uri, _ in sorted(todo, key=lambda item: item[1] > LARGE_FILE_BYTES)]
+    jobs = [(uri, Job(uri, store.sample_rate_hz, str(spill_dir))) for uri in uris]
+    yield from map_files(decode, jobs, workers=workers, timeout_s=time_limits(uris, timeout_s))
 
 
 def _append(writer: ShardWriter, done: Decoded) -> Entry:
@@ -212,18 +218,16 @@ def _append(writer: ShardWriter, done: Decoded) -> Entry:
     return entry
 
 
-def _remember_bad(
-    writer: ShardWriter, error: AudioError, uri: str, bad: dict[str, Quarantined], timeout_s: float
-) -> None:
+def _remember_bad(writer: ShardWriter, error: AudioError, uri: str, bad: dict[str, Quarantined]) -> None:
     reason, message = Reason(error.reason), _plain(str(error))
     bad[uri] = Quarantined(uri, reason, message)
-    if reason is Reason.MISSING:
+    if reason not in LASTING:
         return
     try:
         stat = os.stat(uri)
     except OSError:
         return  # gone meanwhile: there is nothing to remember
-    writer.record(SeenFile(uri, stat.st_size, stat.st_mtime_ns, "", reason.value, message, timeout_s))
+    writer.record(SeenFile(uri, stat.st_size, stat.st_mtime_ns, "", reason.value, message))
 
 
 class _Room:

@@ -226,12 +226,14 @@ class Prepared:
             progress = Quiet() if progress is None else progress
             progress.start("Fingerprinting", len(missing), "recording")
             found: dict[str, bytes] = {}
-            # threads: nearly all of it is resampling and Fourier transforms, which leave the interpreter free
-            with ThreadPoolExecutor(usable_cores()) as pool:
-                for (_, key), words in zip(missing, pool.map(self._words, (m[0] for m in missing)), strict=True):
-                    found[key] = words
-                    progress.advance(1)
-            progress.stop()
+            try:
+                # threads: nearly all of it is resampling and Fourier transforms, which leave the interpreter free
+                with ThreadPoolExecutor(usable_cores()) as pool:
+                    for (_, key), words in zip(missing, pool.map(self._words, (m[0] for m in missing)), strict=True):
+                        found[key] = words
+                        progress.advance(1)
+            finally:
+                progress.stop()
             self._fingerprints.update(found)
             self._store.keep_fingerprints(found)
         return [np.frombuffer(self._fingerprints[key], "<u4") for key in keys]

@@ -82,7 +82,6 @@ class SeenFile:
     file_sha256: str = ""
     reason: str = ""
     message: str = ""
-    timeout_s: float = 0.0  # the limit it ran under, so a longer one tries again
 
 
 @contextlib.contextmanager
@@ -132,7 +131,8 @@ def read_journal(data: bytes) -> Iterator[Entry | SeenFile]:
         if line[:8] != b"%08x" % zlib.crc32(text):
             return
         kind, fields = json.loads(text.decode("utf-8", "surrogateescape"))
-        yield Entry(**fields) if kind == "Entry" else SeenFile(**fields)
+        row_type = Entry if kind == "Entry" else SeenFile
+        yield row_type(**{name: fields[name] for name in row_type.__slots__})
 
 
 # ------------------------------------------------------------------------------------------------------------ writing

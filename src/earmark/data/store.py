@@ -75,7 +75,6 @@ _FILE_SCHEMA = pa.schema(
         ("file_sha256", pa.string()),
         ("reason", pa.string()),
         ("message", pa.string()),
-        ("timeout_s", pa.float64()),
     ]
 )
 

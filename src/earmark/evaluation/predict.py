@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from earmark.audio.pool import map_files
+from earmark.audio.pool import map_files, time_limits
 from earmark.data.manifest import Manifest
 from earmark.data.prepared import Quarantined
 from earmark.errors import InputError
@@ -85,7 +85,8 @@ def predict_rows(
             worker processes, where a bad file costs only its own clips and a span is cut after resampling, as the
             cache does.
         seen: audio hashes to leave out (only where files are decoded here).
-        workers: processes that decode; timeout_s: how long one file may take.
+        workers: processes that decode.
+        timeout_s: for a small file; larger ones get more (`earmark.audio.pool.time_limits`).
 
     Raises:
         InputError: other tags in the manifest than in the tagger, or no clip that can be used.
@@ -159,7 +160,8 @@ def _decoded(
         for uri, rows in rows_of.items()
     ]
     # the pool's own progress would count files; clips are what people wait for
-    for outcome in map_files(decode_clips, items, workers=workers, timeout_s=timeout_s):
+    limits = time_limits(list(rows_of), timeout_s)
+    for outcome in map_files(decode_clips, items, workers=workers, timeout_s=limits):
         rows = rows_of[outcome.path]
         if outcome.error is not None or outcome.value is None:
             error = outcome.error

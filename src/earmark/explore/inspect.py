@@ -14,7 +14,7 @@ import pandas as pd
 
 from earmark import layouts
 from earmark.audio.find import find_audio, looks_like_audio
-from earmark.audio.pool import map_files
+from earmark.audio.pool import map_files, time_limits
 from earmark.data.fingerprint import find_copies
 from earmark.data.manifest import Manifest
 from earmark.data.prepared import Quarantined
@@ -168,7 +168,7 @@ def inspect(
     Args:
         path: a folder of sounds in any layout or in none, or a manifest file.
         workers: processes that decode.
-        timeout_s: for one file; files past 32 MiB get that much for each 32 MiB.
+        timeout_s: for a small file; larger ones get more (`earmark.audio.pool.time_limits`).
         layout: see `earmark.layouts`; default: found by looking, or none.
         group_by: see `earmark.data.splits.group_by`.
         progress: told one `file` at a time.
@@ -190,12 +190,15 @@ def inspect(
     files["tags"] = [tuple(tags[c] for c in np.flatnonzero(row)) for row in membership]
     files["group"], given = _groups(files, manifest)
     usable = [row for row, verdict in enumerate(files["verdict"]) if verdict != Verdict.QUARANTINED]
-    progress.start("Looking for copies", None, "file")
     exact = _equal(files, usable)
     stored = files["fingerprint"].tolist()
-    pairs = [(usable[a], usable[b]) for a, b, _ in find_copies([np.frombuffer(stored[row], "<u4") for row in usable])]
+    progress.start("Looking for copies", None, "file")
+    try:
+        found = find_copies([np.frombuffer(stored[row], "<u4") for row in usable])
+    finally:
+        progress.stop()
+    pairs = [(usable[a], usable[b]) for a, b, _ in found]
     copies = _clusters([*pairs, *((c[0], other) for c in exact for other in c[1:])])
-    progress.stop()
     confounds = find_confounds(files.iloc[usable], membership[usable], tags) if len(tags) > 1 else []
     single = [t[0] if len(t) == 1 else "" for t in files["tags"]]
     guesses = [] if given or not tags else guess_groups([Path(p).name for p in files["path"]], single)
@@ -249,16 +252,17 @@ def _files(path: Path, manifest: Manifest | None) -> list[str]:
         ]
     named = manifest.rows["uri"].tolist() if manifest else []
     files = {os.path.realpath(file): file for file in [*found, *named]}  # the manifest's own name for it counts
-    return [*dict.fromkeys(named), *(file for file in files.values() if file not in set(named))]
+    return list(dict.fromkeys([*named, *files.values()]))
 
 
 def _measure_all(paths: list[str], *, workers: int, timeout_s: float, progress: Progress) -> list[tuple[Any, ...]]:
     """A row of `_COLUMNS` for each path, in order."""
     rows: dict[str, tuple[Any, ...]] = {}
     nothing = [np.nan] * (len(_COLUMNS) - 4)
+    items = [(path, path) for path in paths]
     progress.start("Listening", len(paths), "file")
-    for batch, limit_s in _by_size(paths, timeout_s):
-        for outcome in map_files(measure, [(p, p) for p in batch], workers=min(workers, len(batch)), timeout_s=limit_s):
+    try:
+        for outcome in map_files(measure, items, workers=workers, timeout_s=time_limits(paths, timeout_s)):
             if outcome.value is not None:
                 found = outcome.value
                 verdict = Verdict.PARTIAL if found.warning else Verdict.READ
@@ -268,18 +272,9 @@ def _measure_all(paths: list[str], *, workers: int, timeout_s: float, progress: 
                 error = outcome.error
                 rows[outcome.path] = (outcome.path, "quarantined", str(error.reason), str(error), *nothing)
             progress.advance(1)
-    progress.stop()
+    finally:
+        progress.stop()
     return [rows[path] for path in paths]
-
-
-def _by_size(paths: list[str], timeout_s: float, large: int = 32 * 2**20) -> list[tuple[list[str], float]]:
-    sizes = {path: os.path.getsize(path) if os.path.exists(path) else 0 for path in paths}
-    small = [path for path in paths if sizes[path] <= large]
-    rest = [path for path in paths if sizes[path] > large]
-    batches = [(small, timeout_s)] if small else []
-    if rest:
-        batches.append((rest, timeout_s * -(-max(sizes[path] for path in rest) // large)))
-    return batches
 
 
 def _membership(files: pd.DataFrame, manifest: Manifest | None) -> npt.NDArray[np.bool_]:

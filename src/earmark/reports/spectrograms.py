@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from earmark import __version__
-from earmark.audio.pool import map_files
+from earmark.audio.pool import map_files, time_limits
 from earmark.bundle.load import load_bundle
 from earmark.data.manifest import Manifest
 from earmark.data.prepared import Quarantined
@@ -118,13 +118,14 @@ def export_spectrograms(
     }
     names = _names(manifest)
     tasks, rows_of = _tasks(manifest, spec)
+    limits = time_limits([path for path, _ in tasks], timeout_s)
     quarantine: list[Quarantined] = []
     index: list[dict[str, Any]] = []
     shape: tuple[int, ...] = ()
     progress.start("export", len(manifest), "clips")
     try:
         with PreparedFolder(out, what) as folder:
-            for outcome in map_files(pictures, tasks, workers=workers, timeout_s=timeout_s):
+            for outcome in map_files(pictures, tasks, workers=workers, timeout_s=limits):
                 rows = rows_of[outcome.path]
                 progress.advance(len(rows))
                 if outcome.error is not None or outcome.value is None:
