@@ -18,7 +18,7 @@ import torch
 
 from earmark.audio.read import read
 from earmark.bundle.load import load_bundle
-from earmark.errors import BundleError, InputError
+from earmark.errors import BundleError, InputError, Interrupted, RecipeError
 from earmark.models import build
 from earmark.recipes import load_recipe
 from earmark.settings import Settings
@@ -150,6 +150,56 @@ def test_folds_become_one_model_judged_by_clips_its_parts_had_not_heard(
     np.testing.assert_allclose(tagger.run(window)[0], torch.stack(members).mean(0).detach().numpy(), atol=1e-4)
     scores = tagger.tag(sorted((sounds / "Clarinet").glob("*.ogg"))[0])
     assert scores.unknown is not None
+    report = tmp_path / "model" / "report"
+    tables = [pd.read_csv(report / f"fold-{fold}.csv") for fold in range(3)]
+    assert sum(len(table) for table in tables) == 72
+    assert len({path for table in tables for path in table["path"]}) == 72
+    assert json.loads((report / "metadata.json").read_text(encoding="utf-8"))["clips"]["fold-0"] == len(tables[0])
+
+
+def test_a_report_alone_wants_a_folder_of_its_own(sounds: Path, settings: Settings, tmp_path: Path) -> None:
+    recipe = load_recipe("small-cnn", [*QUICK, "training.epochs=2", "model.arguments.widths=[4, 4, 4, 4]"])
+    train(sounds, tmp_path / "cv", recipe=recipe, folds=2, ensemble=False, settings=settings)
+    assert (tmp_path / "cv" / "report" / "report.html").exists()
+    assert not (tmp_path / "cv" / "earmark.json").exists()
+    with pytest.raises(InputError, match="folder of its own"):
+        train(sounds, tmp_path / "cv", recipe=recipe, folds=2, ensemble=False, settings=settings)
+
+
+def test_nothing_is_fitted_on_the_clips_that_judge(sounds: Path, settings: Settings, tmp_path: Path) -> None:
+    recipe = load_recipe("small-cnn", [*QUICK, "training.epochs=2", "split.val=0"])
+    result = train(sounds, tmp_path / "model", recipe=recipe, settings=settings)
+    header = load_bundle(tmp_path / "model").header
+    assert header.calibration.kind == "none"
+    assert header.refusal is None
+    assert any("not calibrated" in note for note in result.notes)
+
+
+def test_other_sounds_under_the_same_names_are_no_reason_to_go_on(
+    sounds: Path, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from earmark.training import run
+
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    recipe = load_recipe("small-cnn", [*QUICK, "training.epochs=2"])
+    changed = tmp_path / "sounds"
+    shutil.copytree(sounds, changed)
+    with monkeypatch.context() as stopped:
+        stopped.setattr(run, "finish", interrupted)
+        with pytest.raises(Interrupted, match="the same command goes on"):
+            train(changed, tmp_path / "model", recipe=recipe, settings=settings)
+    first, second = sorted((changed / "Clarinet").glob("*.ogg"))[:2]
+    first.write_bytes(second.read_bytes())
+    with pytest.raises(InputError, match="other data"):
+        train(changed, tmp_path / "model", recipe=recipe, settings=settings)
+
+
+def test_a_figure_that_the_data_does_not_have_cannot_choose(sounds: Path, settings: Settings, tmp_path: Path) -> None:
+    recipe = load_recipe("small-cnn", [*QUICK, "training.monitor=lwlrap"])
+    with pytest.raises(RecipeError, match="expected one of loss, macro_f1, accuracy"):
+        train(sounds, tmp_path / "model", recipe=recipe, settings=settings)
 
 
 def test_unfinished_work_of_other_data_is_not_mixed_in(sounds: Path, settings: Settings, tmp_path: Path) -> None:

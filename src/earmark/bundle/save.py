@@ -85,9 +85,7 @@ def check_target(path: Path, *, replace: bool) -> None:
         raise BundleError(f"{path}: a file stands there; choose another folder for the model.")
     if is_bundle(path):
         if not replace:
-            raise BundleError(
-                f"{path}: a model stands there already; choose another folder, or ask for it to be replaced (--force)."
-            )
+            raise BundleError(f"{path}: a model stands there already; choose another folder, or --replace it.")
         return
     if any(path.iterdir()):
         raise BundleError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -44,7 +45,7 @@ class Console:
         if next_step:
             self.say(f"Next: {next_step}")
         if self.as_json:
-            print(json.dumps(result, ensure_ascii=False, allow_nan=False, default=_plain))
+            print(json.dumps(_finite(result), ensure_ascii=False, allow_nan=False))
 
     def progress(self) -> RichProgress:
         """A progress bar with rate and time left, on stderr; silent where stderr is no terminal."""
@@ -117,8 +118,14 @@ def _show_warnings() -> None:
     log.propagate = False
 
 
-def _plain(value: object) -> object:
-    """numpy scalars, arrays and paths in a result."""
+def _finite(value: Any) -> Any:
+    """`value` as JSON takes it: numpy as numbers and lists, paths as text, NaN and infinity as null."""
     if hasattr(value, "tolist"):
-        return value.tolist()
-    return str(value)
+        value = value.tolist()
+    if isinstance(value, dict):
+        return {str(key): _finite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(item) for item in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value if value is None or isinstance(value, (bool, int, str)) else str(value)

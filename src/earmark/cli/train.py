@@ -67,7 +67,7 @@ def train(
     show(console, result)
     report = out / "report" / "report.html"
     if folds and not ensemble:
-        step = f"open {report}; train the model itself with `earmark train {data} --out {out}`"
+        step = f"open {report}; train the model itself with `earmark train {data} --out {out}-model`"
     else:
         step = f"look at {report}, then `earmark tag {out} new_sounds/`"
     console.finish(summary(result), step)
@@ -90,7 +90,7 @@ def show(console: Console, result: Result) -> None:
         table.add_row(name, f"{value:.3f}", spread)
     console.rich.print(table)
     if result.fold_metrics:
-        name = "accuracy" if "accuracy" in result.fold_metrics[0] else "lwlrap"
+        name = "accuracy" if result.plan.manifest.is_exclusive else "lwlrap"
         console.say(f"{name} by fold: " + ", ".join(f"{metrics[name]:.3f}" for metrics in result.fold_metrics))
     for note in [*result.notes, *found.notes]:
         console.say(f"  - {note}")

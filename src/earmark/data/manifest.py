@@ -155,15 +155,22 @@ class Manifest:
             raise InputError(f"manifest: no column {unknown[0]!r}; columns are {', '.join(COLUMNS)}.")
         return replace(self, rows=self.rows.assign(**columns))
 
+    @property
+    def split_names(self) -> list[str]:
+        """The splits that have clips: train, val, test, then others (folds) by name, then '' (none)."""
+        found = set(self.rows["split"])
+        others = sorted(found - set(SPLITS) - {""})
+        return [name for name in (*SPLITS, *others, "") if name in found]
+
+    def by_fold(self) -> Manifest:
+        """With `fold-0`, `fold-1` ... as splits, and `train only` for clips that are in none."""
+        return self.with_rows(split=["train only" if pd.isna(fold) else f"fold-{fold}" for fold in self.rows["fold"]])
+
     def counts(self) -> pd.DataFrame:
         """Clips per tag: one row a tag, one column for each split that is used ('' is 'unsplit'), and 'total'."""
         heard = self.targets > 0.5
         split = self.rows["split"].to_numpy()
-        columns = {
-            (name or "unsplit"): heard[split == name].sum(axis=0).astype(int)
-            for name in (*SPLITS, "")
-            if (split == name).any()
-        }
+        columns = {(name or "unsplit"): heard[split == name].sum(axis=0).astype(int) for name in self.split_names}
         columns["total"] = heard.sum(axis=0).astype(int)
         return pd.DataFrame(columns, index=pd.Index(self.vocabulary.tags, name="tag"))
 

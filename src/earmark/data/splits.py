@@ -148,7 +148,8 @@ def folds(manifest: Manifest, k: int, *, seed: int = 0) -> Manifest:
         if absent.any():
             row = manifest.rows["recording"].iat[int(np.flatnonzero(absent)[0])]
             raise SplitError(f"{row} has no fold, others have one; give every row a fold, or none of them.")
-        return manifest.with_rows(fold=given.map({number: i for i, number in enumerate(numbers)}).astype("Int64"))
+        kept = given.map({number: i for i, number in enumerate(numbers)}).astype("Int64")
+        return manifest.with_rows(fold=kept.mask(noisy, pd.NA))
     parts = {str(i): 1.0 / k for i in range(k)}
     _check_groups(manifest, ~noisy, parts, f"{k} folds")
     assigned = np.full(len(manifest), pd.NA, dtype=object)

@@ -62,12 +62,15 @@ def fit_refusal(
     """When to say "none of my tags": from training embeddings and validation scores, with no unknown sound at hand.
 
     The threshold refuses `metrics.unknown.REFUSED_PART` (5 %) of the validation clips, all of which are of known
-    kinds. The arrays belong into the bundle's reference.npz (see `reference_bytes`).
+    kinds. The arrays belong into the bundle's reference.npz (see `reference_bytes`): those of `metrics.unknown.fit`,
+    and `logit_quantiles` (101, tags) of the training clips.
     """
     train, val = train.labelled(), val.labelled()
     arrays = unknown.fit(
         train.embeddings, train.truth, val.logits, val.embeddings, val.vocabulary.kind, components=components
     )
+    # what the scores of known sounds look like, tag by tag: drift is measured against these later
+    arrays["logit_quantiles"] = np.quantile(train.logits, unknown.QUANTILES, axis=0).astype(np.float32)
     refused = unknown.is_unknown(unknown.score(val.logits, val.embeddings, arrays), arrays).mean()
     refusal = Refusal(
         threshold=float(arrays["threshold"][0]),

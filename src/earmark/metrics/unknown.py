@@ -58,7 +58,8 @@ def fit(
 
     Returns:
         float32 arrays: `means` (classes, d) of the tags that have a positive and `precision` (d, d), the inverse of
-        the shared covariance; `mean` (d,) and `covariance_diagonal` (d,) of all training clips (for drift), `centre`
+        the shared covariance; `classes` (classes,) their
+        columns; `mean` (d,) and `covariance` (d, d) of all training clips (for drift), `centre`
         and `spread` (len(COMPONENTS),), `used` (len(COMPONENTS),) 1 where used, `threshold` (1,), `score_quantiles`
         (101,) of the validation clips' scores, `kind` (1,) 1 for multilabel.
 
@@ -83,7 +84,8 @@ def fit(
         "means": means,
         "precision": np.linalg.inv(shrunk_covariance(residuals)),
         "mean": x.mean(axis=0),
-        "covariance_diagonal": x.var(axis=0),
+        "covariance": np.cov(x, rowvar=False, bias=True).reshape(x.shape[1], x.shape[1]),
+        "classes": present.astype(np.float64),
         "kind": np.array([1.0 if kind == "multilabel" else 0.0]),
         "used": np.array([1.0 if name in components else 0.0 for name in COMPONENTS]),
     }

@@ -29,7 +29,7 @@ def data_table(
         durations_s: (n,) of the manifest's clips; None leaves the minutes out.
     """
     split = manifest.rows["split"].to_numpy()
-    used = [name for name in (*SPLITS, "") if (split == name).any()]
+    used = manifest.split_names
     groups = manifest.rows["group"].to_numpy()
     licences = manifest.rows["licence"].to_numpy()
     seconds = None if durations_s is None else np.asarray(durations_s, dtype=np.float64)
@@ -54,7 +54,7 @@ def data_table(
 def write_split_tables(
     folder: Path, manifest: Manifest, *, seed: int | None = None, spec: Mapping[str, Any] | None = None
 ) -> list[Path]:
-    """`train.csv`, `val.csv`, `test.csv` and `metadata.json`: which clip went where.
+    """`train.csv`, `val.csv`, `test.csv` (or one a fold: `fold-0.csv` ...) and `metadata.json`: which clip went where.
 
     Columns: `id` (recording and span), `label` (several are joined by |), `path`, `src` (the group: the recording,
     artist or speaker the clip is a part of). `metadata.json` holds the counts per split and class, the number of
@@ -71,7 +71,8 @@ def write_split_tables(
     split = rows["split"].to_numpy()
     counts: dict[str, dict[str, int]] = {}
     written = []
-    for name in SPLITS:
+    used = [name for name in manifest.split_names if name not in SPLITS] or list(SPLITS)
+    for name in used:
         at = np.flatnonzero(split == name)
         table = pd.DataFrame(
             {
@@ -91,8 +92,8 @@ def write_split_tables(
         "name": manifest.name,
         "classes": list(manifest.vocabulary.tags),
         "kind": manifest.vocabulary.kind,
-        "clips": {name: int((split == name).sum()) for name in SPLITS},
-        "groups": {name: int(rows["group"][split == name].nunique()) for name in SPLITS},
+        "clips": {name: int((split == name).sum()) for name in used},
+        "groups": {name: int(rows["group"][split == name].nunique()) for name in used},
         "counts": counts,
         "seed": seed,
         "front_end": None if spec is None else plain(dict(spec)),

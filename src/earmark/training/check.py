@@ -66,7 +66,7 @@ def check(plan: Plan, picture: Path) -> Check:
     net = fresh_net(task, recipe, task.seed)
     one_batch = check_one_batch(task, recipe, net, front_end)
     return Check(
-        counts=manifest.counts(),
+        counts=(manifest if plan.k is None else manifest.by_fold()).counts(),
         lines=recipe.front_end.describe(),
         samples=(float(crops.min()), float(crops.max())),
         features=(float(before.min()), float(before.max())),

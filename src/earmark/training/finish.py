@@ -60,7 +60,7 @@ def finish(
     if report.exists():
         shutil.rmtree(report)
     nets = [member.fitted for member in members]
-    write_training_report(report, plan, members[0].task, nets, judged, notes, origin, out.name)
+    write_training_report(report, plan, members[0].task, nets, judged, [*notes, *judged.notes], origin, out.name)
     if not keep_model:
         shutil.copytree(report, out / REPORT_FOLDER, dirs_exist_ok=True)
         return judged
@@ -100,7 +100,7 @@ def provenance(
     return {
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "recipe_name": plan.recipe.name,
-        "recipe": plan.recipe.model_dump(mode="json"),
+        "recipe": members[0].fitted.recipe.model_dump(mode="json"),
         "seed": plan.recipe.training.seed,
         "data": {
             "name": plan.manifest.name,

@@ -6,10 +6,11 @@ Nothing here looks at torch's own outputs: each net is exported first, and what 
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from earmark.bundle.export import export_onnx, tagger_graph
@@ -17,9 +18,10 @@ from earmark.bundle.load import load_bundle
 from earmark.bundle.save import write_bundle
 from earmark.bundle.schema import MODEL_NAME, Architecture, BundleHeader, Calibration, Refusal, Tags, Windows
 from earmark.data.batches import Indices
-from earmark.evaluation.calibrate import calibrate, fit_refusal
+from earmark.evaluation.calibrate import calibrate, fit_refusal, probabilities_of
 from earmark.evaluation.evaluate import Evaluation, evaluate
 from earmark.evaluation.predict import ClipPredictions, predict
+from earmark.metrics.classification import Floats
 from earmark.metrics.unknown import Arrays
 from earmark.tagging.tagger import Tagger
 from earmark.training.feeding import Task, clip_batches
@@ -31,6 +33,8 @@ log = logging.getLogger("earmark.training")
 # The statistics of the embeddings are settled long before this many clips; more would only cost time.
 REFERENCE_CLIPS = 5000
 GATE_CLIPS = 16
+
+Array = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -48,7 +52,8 @@ class Judgement:
 
     draft: a bundle of the final graph, without calibration.
     calibration, thresholds, refusal, reference: for the model folder.
-    predictions: by split, with `rows`, their rows in the manifest, and `evaluations`.
+    predictions: by split, with `probabilities` (clips, tags), `rows` in the manifest, and `evaluations`.
+    notes: what a reader of the report must know of these figures.
     fold_metrics: one dict of metrics a fold; empty without folds.
     """
 
@@ -58,9 +63,11 @@ class Judgement:
     refusal: Refusal | None
     reference: Arrays
     predictions: dict[str, ClipPredictions]
+    probabilities: dict[str, Floats]
     rows: dict[str, Indices]
     evaluations: dict[str, Evaluation]
     fold_metrics: list[dict[str, float]]
+    notes: list[str]
 
 
 def judge(member: Trained, work: Path, progress: Progress) -> Judgement:
@@ -69,19 +76,35 @@ def judge(member: Trained, work: Path, progress: Progress) -> Judgement:
     task = member.task
     rows = {"train": _at_most(task.train, task.seed), "val": task.val, "test": member.judged}
     held = [name for name in ("val", "test") if len(rows[name])]
-    if not held:
-        log.warning("no clip was held out: the figures are of the training clips and say nothing about new sounds")
     train = _predict(tagger, task, rows["train"], progress)
     predictions = {name: _predict(tagger, task, rows[name], progress) for name in held} or {"train": train}
-    held_out = predictions.get("val") or next(iter(predictions.values()))
-    calibration, thresholds = calibrate(held_out)
-    refusal, reference = fit_refusal(train, held_out)
+    notes: list[str] = []
+    calibration, thresholds, refusal = Calibration(), dict[str, float](), None
+    if "val" in predictions:
+        calibration, thresholds = calibrate(predictions["val"])
+        refusal, reference = fit_refusal(train, predictions["val"])
+    else:
+        # what is fitted on the clips that judge would flatter the judgement
+        notes.append("no validation clips: probabilities are not calibrated, and unknown sounds are not refused")
+        _, reference = fit_refusal(train, train)
+    if not held:
+        notes.append("no clip was held out: these are figures of the training clips and say nothing about new sounds")
     evaluations = {
-        name: evaluate(found, calibration, thresholds, reference=reference) for name, found in predictions.items()
+        name: evaluate(found, calibration, thresholds, reference=reference if refusal else None)
+        for name, found in predictions.items()
     }
-    kept = {name: rows[name] for name in predictions}
     return Judgement(
-        work / "draft", calibration, thresholds, refusal, reference, predictions, kept, evaluations, fold_metrics=[]
+        work / "draft",
+        calibration,
+        thresholds,
+        refusal,
+        reference,
+        predictions,
+        {name: probabilities_of(found, calibration) for name, found in predictions.items()},
+        {name: rows[name] for name in predictions},
+        evaluations,
+        fold_metrics=[],
+        notes=notes,
     )
 
 
@@ -99,13 +122,17 @@ def judge_folds(members: list[Trained], work: Path, progress: Progress) -> Judge
         references.append(fit_refusal(train, found)[1])
     judged = concatenate(pieces)
     calibration, thresholds = calibrate(judged)
+    notes = ["probabilities of a fold are calibrated by the other folds; the model's own calibration is by all of them"]
+    if thresholds:
+        notes.append("tags were said from a probability of 0.5; the model's thresholds are fitted on all folds")
     reference = pooled_reference(references)
     refusal = None
-    if reference:
+    if "threshold" in reference:
         refusal = Refusal(threshold=float(reference["threshold"][0]), details={"method": "mean of the folds' nets"})
     else:
-        log.warning("a class is missing from some folds' training clips: the model will not refuse unknown sounds")
+        notes.append("a class is missing from some folds' training clips: the model does not refuse unknown sounds")
     _draft(members, work / "draft")
+    calibrated = concatenate([calibrated_by(concatenate(_others(pieces, i)), pieces[i]) for i in range(len(pieces))])
     return Judgement(
         work / "draft",
         calibration,
@@ -113,10 +140,24 @@ def judge_folds(members: list[Trained], work: Path, progress: Progress) -> Judge
         refusal,
         reference,
         {"folds": judged},
+        {"folds": probabilities_of(calibrated, Calibration())},
         {"folds": np.concatenate([member.judged for member in members])},
-        {"folds": evaluate(judged, calibration, thresholds)},
+        {"folds": evaluate(calibrated)},
         fold_metrics,
+        notes,
     )
+
+
+def _others(pieces: list[ClipPredictions], left_out: int) -> list[ClipPredictions]:
+    return [piece for i, piece in enumerate(pieces) if i != left_out]
+
+
+def calibrated_by(others: ClipPredictions, piece: ClipPredictions) -> ClipPredictions:
+    """`piece` with logits that need no further calibration, fitted on `others` alone."""
+    fitted, _ = calibrate(others)
+    scale = np.asarray(fitted.scale or (1.0,), np.float32)
+    bias = np.asarray(fitted.bias or (0.0,), np.float32)
+    return replace(piece, logits=piece.logits * scale + bias)
 
 
 def pooled_reference(references: list[Arrays]) -> Arrays:
@@ -124,23 +165,33 @@ def pooled_reference(references: list[Arrays]) -> Arrays:
 
     Its squared distance is the mean of the members' squared distances, which is one distance under a block-diagonal
     precision. Its scale and threshold are the mean of the members' own, each of which was set on clips that member had
-    not heard. Empty if the members do not know the same classes.
+    not heard. Members that do not know the same classes have no common distance: then only what drift is measured by is
+    in it.
     """
-    if len({len(reference["means"]) for reference in references}) != 1:
-        return {}
-    sizes = [len(reference["precision"]) for reference in references]
-    precision = np.zeros((sum(sizes), sum(sizes)), np.float32)
-    start = 0
-    for size, reference in zip(sizes, references, strict=True):
-        precision[start : start + size, start : start + size] = reference["precision"] / len(references)
-        start += size
-    pooled: Arrays = {"precision": precision}
-    for name in ("means", "mean", "covariance_diagonal"):
-        pooled[name] = np.concatenate([reference[name] for reference in references], axis=-1)
-    for name in ("centre", "spread", "threshold", "score_quantiles"):
-        values = np.stack([reference[name] for reference in references])
-        pooled[name] = np.asarray(values.mean(axis=0, dtype=np.float64), np.float32)
-    return pooled | {name: references[0][name] for name in ("kind", "used")}
+    every: Arrays = {name: _mean(references, name) for name in ("logit_quantiles",)}
+    every["mean"] = np.concatenate([reference["mean"] for reference in references])
+    every["covariance"] = _blocks([reference["covariance"] for reference in references])
+    if len({tuple(reference["classes"]) for reference in references}) != 1:
+        return every
+    every["means"] = np.concatenate([reference["means"] for reference in references], axis=1)
+    every["precision"] = _blocks([reference["precision"] / np.float32(len(references)) for reference in references])
+    every |= {name: _mean(references, name) for name in ("centre", "spread", "threshold", "score_quantiles")}
+    return every | {name: references[0][name] for name in ("kind", "used", "classes")}
+
+
+def _mean(references: list[Arrays], name: str) -> Array:
+    return np.asarray(
+        np.stack([reference[name] for reference in references]).mean(axis=0, dtype=np.float64), np.float32
+    )
+
+
+def _blocks(matrices: list[Array]) -> Array:
+    """Square matrices along the diagonal of one."""
+    sizes = [len(matrix) for matrix in matrices]
+    whole = np.zeros((sum(sizes), sum(sizes)), np.float32)
+    for start, matrix in zip(np.cumsum([0, *sizes[:-1]]), matrices, strict=True):
+        whole[start : start + len(matrix), start : start + len(matrix)] = matrix
+    return whole
 
 
 def concatenate(pieces: list[ClipPredictions]) -> ClipPredictions:
@@ -184,7 +235,7 @@ def _draft(members: list[Trained], folder: Path) -> Tagger:
     log.info("exported: onnxruntime and torch agree within %.1g on %d real clips", difference, len(clips))
     with torch.no_grad():
         size = int(graph(torch.from_numpy(clips[:2]))[1].shape[1])
-    spec = task.recipe.front_end
+    spec, ran = task.recipe.front_end, members[0].fitted.recipe
     header = BundleHeader(
         name=folder.name,
         vocabulary=Tags.of(task.manifest.vocabulary),
@@ -195,7 +246,7 @@ def _draft(members: list[Trained], folder: Path) -> Tagger:
             padding=spec.padding,
             overlap=task.recipe.tagging.overlap,
         ),
-        architecture=Architecture(name=task.recipe.model.name, arguments=task.recipe.model.arguments),
+        architecture=Architecture(name=ran.model.name, arguments=ran.model.arguments),
         members=len(members),
         embedding_size=size,
     )

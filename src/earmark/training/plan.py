@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from earmark import layouts
 from earmark.audio.read import probe
+from earmark.data.batches import Indices
 from earmark.data.fingerprint import find_copies
 from earmark.data.group_names import suggest_groups
 from earmark.data.leaks import Leak, refuse_leaks
@@ -22,7 +22,7 @@ from earmark.data.prepared import Prepared
 from earmark.data.splits import folds as make_folds
 from earmark.data.splits import group_by as group_by_patterns
 from earmark.data.splits import merge_groups, split
-from earmark.errors import AudioError, InputError
+from earmark.errors import AudioError, InputError, RecipeError
 from earmark.features.spec import FeatureSpec
 from earmark.recipes import Recipe
 from earmark.settings import Settings, load_settings
@@ -61,9 +61,23 @@ class Plan:
     def manifest(self) -> Manifest:
         return self.prepared.manifest
 
-    def rows(self, which: str) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    @property
+    def split_seed(self) -> int:
+        return split_seed(self.recipe)
+
+    def rows(self, which: str) -> Indices:
         """Rows of a split: `train`, `val` or `test`."""
-        return np.flatnonzero(self.manifest.rows["split"].to_numpy() == which).astype(np.int64)
+        return rows_of(self.manifest, which)
+
+
+def rows_of(manifest: Manifest, which: str) -> Indices:
+    """Rows of a split: `train`, `val` or `test`."""
+    return np.flatnonzero(manifest.rows["split"].to_numpy() == which).astype(np.int64)
+
+
+def split_seed(recipe: Recipe) -> int:
+    """Of the split: its own, or the training's."""
+    return recipe.training.seed if recipe.split.seed is None else recipe.split.seed
 
 
 def make_plan(
@@ -100,6 +114,10 @@ def make_plan(
             f"{data}: some clips have several tags, but recipe {recipe.name!r} tells exactly one; "
             "choose another recipe or --set vocabulary=multilabel."
         )
+    _refuse_monitor(recipe, manifest)
+    if folds is not None and (manifest.rows["split"] != "").any():
+        notes.append("the data set's own split was not used: all of it was folded")
+        log.warning("--folds %d: the split that the data set comes with is not used", folds)
     if len(manifest.vocabulary) < 2 and manifest.is_exclusive:
         raise InputError(
             f"{data}: only one class was found ({manifest.vocabulary.tags[0]!r}); a tagger needs at least two to tell "
@@ -137,12 +155,11 @@ def make_plan(
         if merged:
             notes.append(f"{merged} groups were merged because they hold copies of the same recording")
             log.info("copies of the same recording were found: %d groups merged, so that no split parts them", merged)
-    seed = recipe.training.seed if recipe.split.seed is None else recipe.split.seed
+    seed = split_seed(recipe)
     if folds is not None:
         manifest = make_folds(manifest, folds, seed=seed)
         # clips without a fold only ever train, so they may not share anything with a clip that is judged
-        names = ["train" if fold is pd.NA else f"fold {fold}" for fold in manifest.rows["fold"]]
-        watched = manifest.with_rows(split=names)
+        watched = manifest.by_fold()
     else:
         manifest = split(manifest, val=recipe.split.val, test=recipe.split.test, seed=seed)
         watched = manifest
@@ -154,6 +171,17 @@ def make_plan(
             f"LEAK ALLOWED: {len(leaks)} pairs of clips share audio or group across splits; figures are too good"
         )
     return Plan(replace(prepared, manifest=manifest), recipe, leaks, notes, folds)
+
+
+def _refuse_monitor(recipe: Recipe, manifest: Manifest) -> None:
+    """A recipe that chooses by a figure which does not exist for this vocabulary."""
+    known = ("loss", "macro_f1", "accuracy" if manifest.is_exclusive else "lwlrap")
+    if recipe.training.monitor not in known:
+        kind = manifest.vocabulary.kind
+        raise RecipeError(
+            f"recipe field training.monitor is {recipe.training.monitor!r}, which {kind} data does not have; "
+            f"expected one of {', '.join(known)}: --set training.monitor={known[-1]}."
+        )
 
 
 def copy_pairs(prepared: Prepared, progress: Progress | None = None) -> list[tuple[int, int]]:

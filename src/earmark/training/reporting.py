@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,7 +13,6 @@ import numpy.typing as npt
 import torch
 
 from earmark.data.batches import Indices
-from earmark.evaluation.calibrate import probabilities_of
 from earmark.features.reference import log_mel
 from earmark.recipes import render_recipe
 from earmark.reports.content import ReportContent
@@ -48,15 +48,16 @@ def write_training_report(
     def spectrogram_of(split: str, clip: int) -> npt.NDArray[np.float32]:
         return _picture(task, fitted[0], judged.rows[split], clip)
 
+    manifest = plan.manifest if plan.k is None else plan.manifest.by_fold()
     content = ReportContent(
         title=title,
         vocabulary=plan.manifest.vocabulary,
         evaluations=judged.evaluations,
         predictions=judged.predictions,
-        probabilities={name: probabilities_of(clips, judged.calibration) for name, clips in judged.predictions.items()},
-        history=fitted[0].history,
-        recipe_yaml=render_recipe(plan.recipe),
-        data_table=data_table(plan.manifest, plan.prepared.lengths / plan.recipe.front_end.sample_rate_hz),
+        probabilities=judged.probabilities,
+        history=mean_history([net.history for net in fitted]),
+        recipe_yaml=render_recipe(fitted[0].recipe),
+        data_table=data_table(manifest, plan.prepared.lengths / plan.recipe.front_end.sample_rate_hz),
         notes=[*notes, *(f"{bad.reason}: {bad.message}" for bad in plan.prepared.quarantine)],
         provenance=provenance,
         samples_of=samples_of,
@@ -64,8 +65,8 @@ def write_training_report(
     )
     write_report(folder, content)
     spec = plan.recipe.front_end.model_dump(mode="json")
-    write_split_tables(folder, plan.manifest, seed=plan.recipe.training.seed, spec=spec)
-    (folder / "recipe.yaml").write_text(render_recipe(plan.recipe), encoding="utf-8")
+    write_split_tables(folder, manifest, seed=plan.split_seed, spec=spec)
+    (folder / "recipe.yaml").write_text(render_recipe(fitted[0].recipe), encoding="utf-8")
     _write_state_dicts(folder, fitted, judged, plan.recipe.training.seed)
     for number, net in enumerate(fitted):
         # `tensorboard --logdir model/report/tensorboard` shows the folds of a cross-validation side by side
@@ -86,8 +87,19 @@ def _write_state_dicts(folder: Path, fitted: list[Fitted], judged: Judgement, se
         return
     name = "val" if "val" in judged.evaluations else next(iter(judged.evaluations))
     metrics = judged.evaluations[name].metrics
-    figure, value = ("acc", metrics["accuracy"]) if "accuracy" in metrics else ("lwlrap", metrics["lwlrap"])
+    exclusive = judged.predictions[name].is_exclusive
+    figure, value = ("acc", metrics["accuracy"]) if exclusive else ("lwlrap", metrics["lwlrap"])
     buffer = io.BytesIO()
     torch.save(fitted[0].net.state_dict(), buffer)
     for file in ("best_model.pt", f"best_epoch_{fitted[0].epoch:03d}_{figure}_{value:.3f}_seed_{seed}.pt"):
         (folder / file).write_bytes(buffer.getvalue())
+
+
+def mean_history(histories: list[list[dict[str, float]]]) -> list[dict[str, float | None]]:
+    """One row an epoch: the mean of the nets that got so far; None where a figure does not exist."""
+    rows: list[dict[str, float | None]] = []
+    for epoch in range(max(len(history) for history in histories)):
+        here = [history[epoch] for history in histories if epoch < len(history)]
+        values = {name: float(np.mean([row[name] for row in here if name in row])) for name in here[0]}
+        rows.append({name: value if math.isfinite(value) else None for name, value in values.items()})
+    return rows

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import shutil
@@ -10,10 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from earmark.bundle.save import check_target
-from earmark.data.prepared import Prepared
 from earmark.data.splits import fold_split
 from earmark.errors import InputError, Interrupted
 from earmark.evaluation.evaluate import Evaluation
@@ -26,7 +24,7 @@ from earmark.training.fit import epochs_of, fit
 from earmark.training.judging import Trained
 from earmark.training.keeping import Fitted
 from earmark.training.module import mixed_seed
-from earmark.training.plan import Plan, make_plan
+from earmark.training.plan import Plan, make_plan, rows_of
 from earmark.types import Progress, Quiet
 
 log = logging.getLogger("earmark.training")
@@ -96,6 +94,9 @@ def train(
     """
     settings = settings or load_settings()
     progress = progress or Quiet()
+    keep_model = ensemble or folds is None
+    if not keep_model and out.exists() and any(out.iterdir()):
+        raise InputError(f"{out}: holds files already; a cross-validation without a model needs a folder of its own.")
     check_target(out, replace=replace_model)
     chosen = choose_device(device, recipe.training.precision)
     log.info("training on %s", chosen.sentence)
@@ -112,11 +113,22 @@ def train(
     work = _workplace(out, plan, resume=resume, fresh=fresh)
     try:
         members = _cross_validate(plan, chosen, work, progress) if folds else [_single(plan, chosen, work, progress)]
-        result = _finish(plan, members, out, chosen, work, ensemble=ensemble, progress=progress, replace=replace_model)
+        notes = [*plan.notes, *_notes_of(plan, members)]
+        judged = finish(
+            plan, members, out, work, notes, chosen, keep_model=keep_model, progress=progress, replace=replace_model
+        )
     except KeyboardInterrupt:
         raise Interrupted(f"stopped; what is done lies in {work}, the same command goes on from there.") from None
     shutil.rmtree(work)
-    return result
+    return Result(
+        out=out,
+        plan=plan,
+        evaluations=judged.evaluations,
+        fold_metrics=judged.fold_metrics,
+        fitted=[member.fitted for member in members],
+        device=chosen.sentence,
+        notes=[*notes, *judged.notes],
+    )
 
 
 def _single(plan: Plan, device: Device, work: Path, progress: Progress) -> Trained:
@@ -138,47 +150,26 @@ def _cross_validate(plan: Plan, device: Device, work: Path, progress: Progress) 
     assert plan.k is not None
     for fold in range(plan.k):
         seed = mixed_seed(training.seed, 100 + fold)
-        parted = fold_split(plan.manifest, fold, val=plan.recipe.split.val if chooses else 0.0, seed=training.seed)
+        parted = fold_split(plan.manifest, fold, val=plan.recipe.split.val if chooses else 0.0, seed=plan.split_seed)
         prepared = replace(plan.prepared, manifest=parted)
-        rows = {name: _rows(prepared, name) for name in ("train", "val", "test")}
+        rows = {name: rows_of(parted, name) for name in ("train", "val", "test")}
         task = Task(prepared, rows["train"], rows["val"], plan.recipe, seed, work / f"fold-{fold}")
         log.info("fold %d of %d: %d clips to train on", fold + 1, plan.k, len(rows["train"]))
         members.append(Trained(task, fit(task, device, progress=progress), rows["test"]))
     return members
 
 
-def _finish(
-    plan: Plan,
-    members: list[Trained],
-    out: Path,
-    device: Device,
-    work: Path,
-    *,
-    ensemble: bool,
-    progress: Progress,
-    replace: bool,
-) -> Result:
-    notes = [*plan.notes, *(note for member in members for note in member.fitted.notes)]
-    judged = finish(plan, members, out, work, notes, device, keep_model=ensemble, progress=progress, replace=replace)
-    return Result(
-        out=out,
-        plan=plan,
-        evaluations=judged.evaluations,
-        fold_metrics=judged.fold_metrics,
-        fitted=[member.fitted for member in members],
-        device=device.sentence,
-        notes=notes,
-    )
-
-
-def _rows(prepared: Prepared, which: str) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-    return np.flatnonzero(prepared.manifest.rows["split"].to_numpy() == which).astype(np.int64)
+def _notes_of(plan: Plan, members: list[Trained]) -> list[str]:
+    named = [(f"fold {number}: " if plan.k else "", member) for number, member in enumerate(members)]
+    return [fold + note for fold, member in named for note in member.fitted.notes]
 
 
 def _workplace(out: Path, plan: Plan, *, resume: bool, fresh: bool) -> Path:
     """The folder of unfinished work; what is in it must be of the same data and recipe."""
     work = out.absolute().parent / f".{out.absolute().name}.training"
-    state: dict[str, Any] = {"data": plan.manifest.fingerprint(), "recipe": render_recipe(plan.recipe), "folds": plan.k}
+    audio = [plan.prepared.audio_hash(i) for i in range(len(plan.manifest))]
+    data = hashlib.sha256("".join([plan.manifest.fingerprint(), *audio]).encode()).hexdigest()
+    state: dict[str, Any] = {"data": data, "recipe": render_recipe(plan.recipe), "folds": plan.k}
     marker = work / "state.json"
     if fresh and work.exists():
         shutil.rmtree(work)
@@ -198,7 +189,9 @@ def _workplace(out: Path, plan: Plan, *, resume: bool, fresh: bool) -> Path:
     else:
         try:
             work.mkdir(parents=True, exist_ok=True)
-            marker.write_text(json.dumps(state), encoding="utf-8")
+            part = work / "state.part"
+            part.write_text(json.dumps(state), encoding="utf-8")
+            part.replace(marker)
         except OSError as error:
             raise InputError(f"{work}: cannot be written ({error.strerror}); choose another --out.") from None
     return work
