@@ -213,3 +213,23 @@ def test_augmentation_of_mismatched_batches_is_refused() -> None:
     samples, targets, weights = batch()
     with pytest.raises(InputError, match=r"clips \(4, 400\), targets \(3, 3\)"):
         augment.augment_samples(samples, targets[:3], weights[:3], AugmentSpec(), seeded())
+
+
+def test_speed_changes_pitch_and_tempo_and_keeps_the_length() -> None:
+    n, rate = 8000, 8000
+    time = torch.arange(n) / rate
+    tone = torch.sin(2 * torch.pi * 400 * time)[None].repeat(3, 1)
+    played = augment.change_speed(tone, augment.Speed(torch.tensor([1.0, 1.25, 0.8])))
+    assert played.shape == tone.shape
+    torch.testing.assert_close(played[0], tone[0], atol=1e-4, rtol=0)
+    peaks = torch.fft.rfft(played[:, :6000]).abs().argmax(dim=1) * rate / 6000
+    assert peaks.tolist() == pytest.approx([400, 500, 320], abs=2)
+    # what is too short is repeated from its beginning
+    torch.testing.assert_close(played[1, 6400:], played[1, :1600])
+
+
+def test_speeds_are_as_often_slower_as_faster() -> None:
+    rates = augment.draw_speed(4000, 0.25, torch.Generator().manual_seed(0)).rates
+    assert rates.min() >= 0.8 - 1e-6
+    assert rates.max() <= 1.25 + 1e-6
+    assert 0.45 < float((rates > 1).float().mean()) < 0.55

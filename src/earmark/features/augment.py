@@ -7,15 +7,24 @@ function applies that record. A clip that its record leaves out passes unchanged
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from earmark.errors import InputError
 from earmark.features.augment_spec import AugmentSpec, MaskFill, TargetRule
+
+
+@dataclass(frozen=True, slots=True)
+class Speed:
+    """rates (b,): how many times faster each clip is played; above 1 it gets shorter and higher."""
+
+    rates: Tensor
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +124,12 @@ def _partners(batch: int, generator: torch.Generator) -> Tensor:
     return torch.randperm(batch, generator=generator, device=generator.device)
 
 
+def draw_speed(batch: int, most: float, generator: torch.Generator) -> Speed:
+    """Rates of 1 / (1 + most) .. 1 + most, as many slower as faster."""
+    widest = math.log1p(most)
+    return Speed(_uniform((batch,), -widest, widest, generator).exp())
+
+
 def draw_shift(batch: int, n: int, fraction: float, generator: torch.Generator) -> Shift:
     """Offsets of up to `fraction` of n samples, either way."""
     return Shift((_uniform((batch,), -fraction, fraction, generator) * n).round().long())
@@ -201,6 +216,18 @@ def draw_lighting(batch: int, brightness: float, contrast: float, generator: tor
 def _along(values: Tensor, x: Tensor) -> Tensor:
     """(b,) to (b, 1, 1, ...) on the device of x."""
     return values.to(x.device).reshape(-1, *([1] * (x.ndim - 1)))
+
+
+def change_speed(samples: Tensor, speed: Speed) -> Tensor:
+    """(b, n): each clip at its rate, by straight lines between samples; repeated or cut to n again."""
+    n = samples.shape[1]
+    changed = torch.empty_like(samples)
+    for row, (target, rate) in enumerate(zip(changed, speed.rates.tolist(), strict=True)):
+        length = max(2, round(n / rate))
+        played = F.interpolate(samples[row][None, None], size=length, mode="linear", align_corners=True)[0, 0]
+        for start in range(0, n, length):
+            target[start : start + length] = played[: n - start]
+    return changed
 
 
 def time_shift(samples: Tensor, shift: Shift, fill: Literal["roll", "zero"] = "roll") -> Tensor:
@@ -329,6 +356,8 @@ def augment_samples(
     """Samples (b, n), targets and weights (b, tags) after everything that `spec` does to samples."""
     _check(samples, targets, weights)
     batch, n = samples.shape
+    if spec.speed:
+        samples = change_speed(samples, draw_speed(batch, spec.speed, generator))
     if spec.time_shift:
         samples = time_shift(samples, draw_shift(batch, n, spec.time_shift, generator), spec.time_shift_fill)
     if spec.polarity or spec.gain_db:
