@@ -18,8 +18,8 @@ class AugmentSpec(BaseModel):
     the net sees: with band statistics or clip-z, 1 is one deviation, about 10-15 dB.
 
     Attributes:
-        speed: samples: each clip is played faster or slower by up to this share, pitch and tempo together (Ko et al. 2015,
-            "Audio Augmentation for Speech Recognition"); what is then too short is repeated.
+        speed: samples: each clip is played faster or slower by up to this share, pitch and tempo together; what is then
+            too short is repeated (Ko et al. 2015, "Audio Augmentation for Speech Recognition").
         time_shift: samples: each clip is moved by up to this fraction of its length, either way (0..1).
         time_shift_fill: what enters at the other end: `roll` (what left) or `zero`.
         polarity: samples: half of the clips are turned upside down.
