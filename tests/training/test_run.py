@@ -228,3 +228,24 @@ def test_kill_9_at_any_moment_costs_at_most_a_few_seconds(sounds: Path, tmp_path
     done = subprocess.run([*command, "--json"], env=environment, capture_output=True, check=True)
     assert json.loads(done.stdout)["evaluations"]["test"]["clips"] > 0
     load_bundle(out)
+
+
+def test_clips_with_several_tags_get_a_threshold_a_tag(data_dir: Path, settings: Settings, tmp_path: Path) -> None:
+    source = data_dir / "fsdkaggle2019_mini"
+    table = pd.read_csv(source / "train_curated.csv")
+    common = table["labels"].str.split(",").explode().value_counts().index[:4]
+    chosen = table[table["labels"].str.split(",").apply(lambda tags: set(tags) <= set(common))].head(90)
+    manifest = tmp_path / "several.csv"
+    pd.DataFrame(
+        {"path": [str(source / "train_curated" / name) for name in chosen["fname"]], "labels": chosen["labels"]}
+    ).to_csv(manifest, index=False)
+    recipe = load_recipe("small-cnn", [*QUICK, "training.epochs=10"])
+    result = train(manifest, tmp_path / "model", recipe=recipe, settings=settings)
+    header = load_bundle(tmp_path / "model").header
+    assert header.vocabulary.kind == "multilabel"
+    assert set(header.vocabulary.tags) == set(common)
+    assert set(header.thresholds) == set(common)
+    assert header.calibration.kind == "platt"
+    metrics = result.evaluations["test"].metrics
+    assert 0 < metrics["lwlrap"] <= 1
+    assert list((tmp_path / "model" / "report").glob("best_epoch_010_lwlrap_*_seed_0.pt"))
