@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from earmark.audio.find import find_audio, looks_like_audio
+from earmark.audio.find import find_audio, looks_like_audio, walk_audio
 from earmark.errors import InputError
 
 
@@ -39,9 +39,24 @@ def test_links_are_followed_once(tmp_path: Path):
     (tmp_path / "elsewhere").symlink_to(tmp_path / "real")
     (tmp_path / "linked.wav").symlink_to(tmp_path / "real" / "1.wav")
     found = [path.relative_to(tmp_path).as_posix() for path in find_audio(tmp_path)]
-    assert len(found) == 2
-    assert "linked.wav" in found
-    assert {name for name in found if name != "linked.wav"} <= {"real/1.wav", "elsewhere/1.wav"}
+    assert found == ["real/1.wav"]
+
+
+def test_a_link_takes_nothing_over_from_what_is_real(tmp_path: Path):
+    pool = tmp_path / "pool"
+    for name in ("set/zoo/dog/1.wav", "set/zoo/cat/2.wav", "pool/3.wav", "pool/4.wav"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"x")
+    root = tmp_path / "set"
+    (root / "alias").symlink_to(root / "zoo" / "dog")
+    (root / "zoo" / "cat" / "1.wav").symlink_to(root / "zoo" / "dog" / "1.wav")
+    (root / "zoo" / "cat" / "3.wav").symlink_to(pool / "3.wav")  # from outside, twice
+    (root / "zoo" / "dog" / "3.wav").symlink_to(pool / "3.wav")
+    (root / "zoo" / "more").symlink_to(pool)
+    found = [path.relative_to(root).as_posix() for path in find_audio(root)]
+    assert found == ["zoo/cat/2.wav", "zoo/dog/1.wav", "zoo/more/3.wav", "zoo/more/4.wav"]
+    assert sorted(walk_audio(root)) == find_audio(root)
+    assert list(walk_audio(root)) == list(walk_audio(root))
 
 
 def test_a_missing_folder(tmp_path: Path):

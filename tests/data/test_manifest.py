@@ -148,6 +148,11 @@ def test_missing_files_are_counted(root: Path) -> None:
         build(items, root=root, layout="x")
 
 
+def test_a_path_too_long_to_be_one_is_a_missing_file(root: Path) -> None:
+    with pytest.raises(LayoutError, match=r"table row 2: no file .*x{300}\.wav; put it there"):
+        build([Item(root / f"{'x' * 300}.wav", ("dog",), where="table row 2")], root=root, layout="manifest")
+
+
 def test_paths_outside_the_root_stay_relative(tmp_path: Path) -> None:
     assert relative_path(tmp_path / "other" / "x.wav", tmp_path / "set") == "../other/x.wav"
 

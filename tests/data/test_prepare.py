@@ -175,6 +175,14 @@ def test_a_second_run_decodes_nothing_and_moved_or_copied_files_are_known_by_con
     assert len(Store(tmp_path / "cache", RATE).entries) == 2
 
 
+def test_a_file_name_need_not_be_utf_8(tmp_path: Path) -> None:
+    (plain,) = sounds(tmp_path / "data", 1)
+    path = plain.rename(plain.with_name(os.fsdecode(b"bad\xff.ogg")))
+    for _ in range(2):  # the second reads it from the store
+        prepared = run(manifest_of([path], tmp_path), tmp_path / "cache")
+        assert prepared.recordings["uri"].tolist() == [str(path)]
+
+
 def test_a_changed_file_is_prepared_anew(tmp_path: Path) -> None:
     (path,) = sounds(tmp_path / "data", 1)
     before = run(manifest_of([path], tmp_path), tmp_path / "cache").samples(0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -169,3 +170,14 @@ def test_the_report_stands_alone_and_escapes_names(folder: Path, tmp_path: Path)
     assert html.count("data:image/png;base64,") >= 6
     assert html.count("data:audio/mpeg;base64,") == 2
     assert len(html) < 3_000_000
+
+
+def test_a_file_name_need_not_be_utf_8(folder: Path, tmp_path: Path) -> None:
+    os.rename(folder / "hiss" / "site0_0.wav", os.fsencode(folder / "hiss") + b"/site0_\xff.wav")
+    (folder / "rumble" / os.fsdecode(b"empty_\xfe.wav")).touch()
+    found = look(folder)
+    assert found.verdicts == {"read": 20, "partial": 0, "quarantined": 1}
+    assert "hiss/site0_\udcff.wav" in found.files["recording"].tolist()
+    assert json.dumps(found.to_json())
+    write_report(found, tmp_path / "page.html", next_step(found, folder))
+    assert "site0_" in (tmp_path / "page.html").read_text("utf-8")

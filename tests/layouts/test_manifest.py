@@ -107,3 +107,21 @@ def test_fsdkaggle_labels_with_a_path_column(data_dir: Path, tmp_path: Path) -> 
     assert len(found.vocabulary) == 19
     assert found.vocabulary.kind == "multilabel"
     assert set(found.targets.sum(axis=1)) == {1.0, 2.0, 3.0}
+
+
+@pytest.mark.parametrize("name", ["manifest.csv", "metadata.csv", "sounds.csv"])
+def test_an_unreadable_table_beside_folders_is_not_passed_over(tmp_path: Path, name: str) -> None:
+    for file in ("one/a.wav", "two/b.wav"):
+        (tmp_path / file).parent.mkdir()
+        (tmp_path / file).write_bytes(b"x")
+    (tmp_path / name).write_bytes("path,labels,Gerät\none/a.wav,Krähe,1\n".encode("latin-1"))
+    with pytest.raises(LayoutError, match=rf"{name} row 1, column 3: 'Gerät' is not UTF-8; .*say --layout folder"):
+        layouts.read(tmp_path)
+    assert layouts.read(tmp_path, layout="folder").vocabulary.tags == ("one", "two")
+    with pytest.raises(LayoutError, match="is not UTF-8"):
+        layouts.read(tmp_path, layout="manifest")
+
+
+def test_a_path_far_too_long_is_a_missing_file(tmp_path: Path) -> None:
+    with pytest.raises(LayoutError, match=r"row 2: no file .*x{300}\.wav; put it there"):
+        read(tmp_path, f"path,labels\n{'x' * 300}.wav,dog\n")

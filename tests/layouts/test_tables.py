@@ -81,7 +81,7 @@ def test_too_many_cells_name_the_row_and_the_way_out(tmp_path: Path) -> None:
 
 
 def test_latin_1_is_told(tmp_path: Path) -> None:
-    with pytest.raises(LayoutError, match=r"t.csv: not UTF-8.*save it as CSV UTF-8"):
+    with pytest.raises(LayoutError, match=r"t.csv row \d, column .* is not UTF-8; save the table as UTF-8"):
         read_table(table(tmp_path / "t.csv", "path,labels\nü.wav,dog\n".encode("latin-1")), tmp_path)
 
 
@@ -98,3 +98,18 @@ def test_whole_numbers_stay_whole_in_parquet(tmp_path: Path) -> None:
     first, second = read_table(tmp_path / "t.parquet", tmp_path).rows
     assert (first.text("fold"), first.whole_of("fold")) == ("1", 1)
     assert (second.text("fold"), second.whole_of("fold"), second.number) == ("", None, 3)
+
+
+def test_the_cell_that_is_not_utf_8_is_named(tmp_path: Path) -> None:
+    path = table(tmp_path / "t.csv", "path,labels\na.wav,dog\nb.wav,Kr\u00e4he\n".encode("latin-1"))
+    with pytest.raises(LayoutError, match=r"^t.csv row 3, column 'labels': 'Kr\u00e4he' is not UTF-8; save the table"):
+        read_table(path, tmp_path)
+
+
+def test_a_column_that_stands_twice_is_refused(tmp_path: Path) -> None:
+    path = table(tmp_path / "t.csv", "path,labels,labels\na.wav,dog,cat\n")
+    with pytest.raises(LayoutError, match=r"t.csv: column 'labels' stands twice; keep one"):
+        read_table(path, tmp_path)
+    assert (
+        read_table(table(tmp_path / "u.csv", "path,labels,,\na.wav,dog,,\n"), tmp_path).rows[0].text("labels") == "dog"
+    )

@@ -6,6 +6,7 @@ files or the network. Which decoder opens what: `earmark.audio.decode`.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeAlias
@@ -66,7 +67,7 @@ class SoundfileSource:
 
     def __init__(self, path: Path, header: Header) -> None:
         try:
-            self._file = soundfile.SoundFile(str(path))
+            self._file = soundfile.SoundFile(os.fsencode(path))
         except soundfile.LibsndfileError as error:
             words = str(error.error_string)
             raise DecodeError(words, unsupported="unimplemented" in words or "upported" in words) from None

@@ -179,7 +179,7 @@ def _create(
         raise InputError(f"{path} cannot be written: there is no folder {path.parent}; make it first.")
     try:
         return soundfile.SoundFile(
-            str(partial), "w", samplerate=rate, channels=channels, format=kind, subtype=coding, **options
+            os.fsencode(partial), "w", samplerate=rate, channels=channels, format=kind, subtype=coding, **options
         )
     except soundfile.LibsndfileError as error:
         if error.code == _SYSTEM_ERROR:

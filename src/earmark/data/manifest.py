@@ -266,18 +266,18 @@ def build(
     _check_twice(items, recordings)
     rows = pd.DataFrame(
         {
-            "uri": [os.path.abspath(item.path) for item in items],
-            "recording": recordings,
+            "uri": _text(os.path.abspath(item.path) for item in items),
+            "recording": _text(recordings),
             "start_s": np.array([_nan(item.start_s) for item in items], dtype=np.float64),
             "stop_s": np.array([_nan(item.stop_s) for item in items], dtype=np.float64),
-            "group": [item.group or recording for item, recording in zip(items, recordings, strict=True)],
+            "group": _text(item.group or recording for item, recording in zip(items, recordings, strict=True)),
             "group_is_given": np.array([bool(item.group) for item in items], dtype=bool),
             "fold": pd.array([item.fold for item in items], dtype="Int64"),
             "split": [item.split for item in items],
             "trust": [item.trust for item in items],
             "weight": np.array([item.weight for item in items], dtype=np.float64),
-            "licence": pd.Series([item.licence for item in items], dtype=object),
-            "source": pd.Series([item.source for item in items], dtype=object),
+            "licence": _text(item.licence for item in items),
+            "source": _text(item.source for item in items),
         }
     )
     return Manifest(rows, targets, weights, vocabulary, root, layout, name or root.resolve().name)
@@ -291,6 +291,11 @@ def relative_path(path: Path, root: Path) -> str:
 def join_labels(labels: Iterable[str]) -> str:
     r"""Labels as one cell: separated by `|`; a `\`, `|` or `,` inside a label gets a `\` before it."""
     return "|".join("".join("\\" + c if c in "\\|," else c for c in label) for label in labels)
+
+
+def _text(values: Iterable[str | None]) -> pd.Series[Any]:
+    """As Python's own strings: a file name need not be UTF-8, and a column of pandas strings must be."""
+    return pd.Series(list(values), dtype=object)
 
 
 def _nan(seconds: float | None) -> float:
@@ -317,7 +322,8 @@ def _targets(items: Sequence[Item], vocabulary: Vocabulary) -> tuple[npt.NDArray
 
 
 def _check_files(items: Sequence[Item]) -> None:
-    absent = [item for item in items if not item.path.is_file()]
+    # os.path: Path.is_file raises where a path is too long to be one
+    absent = [item for item in items if not os.path.isfile(item.path)]
     if absent:
         first = absent[0]
         more = f" (and {len(absent) - 1} more files)" if len(absent) > 1 else ""

@@ -286,4 +286,6 @@ def _table(entries: list[Any], uris: list[str], names: dict[str, str]) -> pd.Dat
     )
     table: dict[str, list[Any]] = {"uri": uris, "recording": [names[uri] for uri in uris]}
     table |= {column: [getattr(entry, column) for entry in entries] for column in columns}
-    return pd.DataFrame(table)
+    # paths as objects: a file name need not be UTF-8, and a column of pandas strings must be
+    kinds = {"uri": object, "recording": object}
+    return pd.DataFrame({name: pd.Series(values, dtype=kinds.get(name)) for name, values in table.items()})

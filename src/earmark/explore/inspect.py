@@ -183,12 +183,14 @@ def inspect(
         raise InputError(f"{path}: no audio file in it; give the folder that holds the sounds.")
     rows = _measure_all(paths, workers=workers, timeout_s=timeout_s, progress=progress)
     root = path if path.is_dir() else path.parent
-    files = pd.DataFrame(rows, columns=_COLUMNS)
-    files.insert(1, "recording", [_relative(p, root) for p in files["path"]])
+    files = _table(rows)
+    # as objects: a file name need not be UTF-8, and a column of pandas strings must be
+    files.insert(1, "recording", pd.Series([_relative(p, root) for p in files["path"]], dtype=object))
     tags = manifest.vocabulary.tags if manifest else ()
     membership = _membership(files, manifest)
     files["tags"] = [tuple(tags[c] for c in np.flatnonzero(row)) for row in membership]
-    files["group"], given = _groups(files, manifest)
+    groups, given = _groups(files, manifest)
+    files["group"] = pd.Series(groups, dtype=object)
     usable = [row for row, verdict in enumerate(files["verdict"]) if verdict != Verdict.QUARANTINED]
     exact = _equal(files, usable)
     stored = files["fingerprint"].tolist()
@@ -223,6 +225,7 @@ def inspect(
     )
 
 
+_TEXT = ("path", "verdict", "reason", "message", "format", "warning", "audio_sha256", "fingerprint")
 _COLUMNS = ["path", "verdict", "reason", "message", *(field.name for field in fields(Measured))]
 
 
@@ -275,6 +278,11 @@ def _measure_all(paths: list[str], *, workers: int, timeout_s: float, progress: 
     finally:
         progress.stop()
     return [rows[path] for path in paths]
+
+
+def _table(rows: list[tuple[Any, ...]]) -> pd.DataFrame:
+    columns = {name: [row[at] for row in rows] for at, name in enumerate(_COLUMNS)}
+    return pd.DataFrame({n: pd.Series(v, dtype=object if n in _TEXT else None) for n, v in columns.items()})
 
 
 def _membership(files: pd.DataFrame, manifest: Manifest | None) -> npt.NDArray[np.bool_]:

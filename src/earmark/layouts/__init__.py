@@ -13,7 +13,7 @@ from earmark.data.manifest import Manifest
 from earmark.errors import InputError, LayoutError
 from earmark.layouts import audiofolder, esc50, folder, manifest, urbansound8k
 from earmark.layouts.tables import TABLE_SUFFIXES, columns_of, read_table
-from earmark.layouts.walk import tables_in
+from earmark.layouts.walk import split_named, subfolders, tables_in
 
 
 class Layout(Protocol):
@@ -82,6 +82,8 @@ def _folder_or_table(root: Path, layout: str) -> Path:
 
 def _detected(root: Path) -> str:
     fitting = [name for name, module in LAYOUTS.items() if module.detect(root)]
+    if not set(fitting) - {folder.NAME}:
+        _refuse_unreadable_table(root, "If it holds no labels, say --layout folder." if fitting else "")
     if fitting == [folder.NAME]:
         _refuse_unread_table(root)
     if len(fitting) > 1:
@@ -90,6 +92,18 @@ def _detected(root: Path) -> str:
     if fitting:
         return fitting[0]
     raise _fits_none(root)
+
+
+def _refuse_unreadable_table(root: Path, otherwise: str) -> None:
+    """A table that by its name, or as the only one, is meant to hold the labels, and that cannot be read."""
+    here = tables_in(root, TABLE_SUFFIXES)
+    deeper = [path for part in subfolders(root) if split_named(part.name) for path in tables_in(part, TABLE_SUFFIXES)]
+    meant = [path for path in (*here, *deeper) if path.stem.lower() in ("manifest", "metadata")]
+    for path in [*meant, *(here if len(here) == 1 else ())]:
+        try:
+            read_table(path, root)
+        except LayoutError as error:
+            raise LayoutError(f"{error} {otherwise}".rstrip()) from None
 
 
 def _refuse_unread_table(root: Path) -> None:

@@ -92,5 +92,9 @@ def _warn_empty(root: Path, items: list[Item], *, given_splits: bool) -> None:
         return
     classes = {item.labels[0] for item in items}
     for folder in sorted(root.iterdir()):
-        if folder.is_dir() and not folder.name.startswith(".") and folder.name not in classes:
+        if not folder.is_dir() or folder.name.startswith(".") or folder.name in classes:
+            continue
+        if folder.is_symlink():
+            log.warning("%s: a link to a folder without audio, or to one that is read already; it is left out.", folder)
+        else:
             log.warning("%s: no audio file in this folder; it is left out.", folder)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 from pathlib import Path
 
 from earmark.data.manifest import Manifest, build
@@ -49,7 +50,7 @@ def read(root: Path) -> Manifest:
     for row in table.rows:
         written = row.needed("path", "a file, relative to the table")
         path_here = folder / written
-        if "\\" in written and not path_here.is_file():
+        if "\\" in written and not os.path.isfile(path_here):
             path_here = folder / written.replace("\\", "/")  # written on Windows
         items.append(
             rows.item(
@@ -84,5 +85,7 @@ def _only_table(root: Path) -> Path:
         names = ", ".join(path.name for path in tables)
         raise LayoutError(f"{root}: {len(tables)} manifests ({names}); name the one to use instead of the folder.")
     if not tables:
+        for path in tables_in(root, SUFFIXES):
+            read_table(path, root)  # which says why, where that is the reason
         raise LayoutError(f"{root}: no CSV or Parquet table with the columns path and labels in it.")
     return tables[0]

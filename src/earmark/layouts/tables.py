@@ -108,7 +108,7 @@ def read_table(path: Path, root: Path) -> Table:
     """All rows of a table; `root` shortens its name in messages.
 
     Raises:
-        LayoutError: not UTF-8, not a table, a row with more cells than the header.
+        LayoutError: not UTF-8, not a table, a column that stands twice, a row with more cells than the header.
     """
     name = path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
     try:
@@ -117,8 +117,8 @@ def read_table(path: Path, root: Path) -> Table:
         if path.suffix.lower() == ".jsonl":
             return _from_jsonl(path, name)
         return _from_csv(path, name)
-    except UnicodeDecodeError as error:
-        raise LayoutError(f"{name}: not UTF-8 text ({error.reason}); save it as CSV UTF-8.") from None
+    except UnicodeDecodeError:
+        raise LayoutError(f"{_first_bad_cell(path, name)} is not UTF-8; save the table as UTF-8.") from None
     except (csv.Error, OSError) as error:
         raise LayoutError(f"{name}: cannot be read as a table: {error}.") from None
     except ValueError as error:  # pyarrow's errors are ValueErrors
@@ -167,9 +167,35 @@ def _csv_cells(path: Path) -> Iterator[list[str]]:
         yield from csv.reader(file, delimiter=delimiter, strict=True)
 
 
+def _first_bad_cell(path: Path, name: str) -> str:
+    """Which cell of a text table is not UTF-8, for a message."""
+    header: list[str] = []
+    for number, line in enumerate(path.read_bytes().splitlines(), start=1):
+        text = line.decode("latin-1")  # which takes any byte, and is what such a file most often is
+        delimiter = next((c for c in "\t;" if c in text and "," not in text), ",")
+        cells = next(csv.reader([text], delimiter=delimiter), [])
+        header = header or cells
+        for at, cell in enumerate(cells):
+            try:
+                cell.encode("latin-1").decode()
+            except UnicodeDecodeError:
+                if path.suffix.lower() == ".jsonl":
+                    return f"{name} line {number}"
+                column = f"{header[at]!r}" if at < len(header) and number > 1 else f"{at + 1}"
+                return f"{name} row {number}, column {column}: {cell!r}"
+    return name
+
+
+def _refuse_twice(columns: Sequence[str], name: str) -> None:
+    twice = next((column for column in columns if column and columns.count(column) > 1), None)
+    if twice is not None:
+        raise LayoutError(f"{name}: column {twice!r} stands twice; keep one of them, or rename the other.")
+
+
 def _from_csv(path: Path, name: str) -> Table:
     cells = _csv_cells(path)
     columns = _strip(next(cells, []))
+    _refuse_twice(columns, name)
     rows = []
     for number, row in enumerate(cells, start=2):
         if not any(cell.strip() for cell in row):
@@ -186,6 +212,7 @@ def _from_csv(path: Path, name: str) -> Table:
 def _from_parquet(path: Path, name: str) -> Table:
     frame = pd.read_parquet(path)
     columns = _strip([str(column) for column in frame.columns])
+    _refuse_twice(columns, name)
     values = [[None if v is None or v is pd.NA else v for v in frame[column]] for column in frame.columns]
     rows = (Row(name, i + 2, dict(zip(columns, row, strict=True))) for i, row in enumerate(zip(*values, strict=True)))
     return Table(name, columns, tuple(rows))

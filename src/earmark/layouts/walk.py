@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -59,7 +60,7 @@ class Locator:
 
     def find(self, path: Path) -> Path:
         """The file for `path`; `path` itself where there is none, so that the caller's error names it."""
-        if path.is_file():
+        if os.path.isfile(path):  # Path.is_file raises where a path is too long to be one
             return path
         others = self._in(path.parent).get(path.stem, [])
         if len(others) != 1:
@@ -81,7 +82,7 @@ class Locator:
     def _in(self, folder: Path) -> dict[str, list[Path]]:
         if folder not in self._stems:
             stems: dict[str, list[Path]] = {}
-            children: Iterable[Path] = folder.iterdir() if folder.is_dir() else ()
+            children: Iterable[Path] = folder.iterdir() if os.path.isdir(folder) else ()
             for child in children:
                 if looks_like_audio(child) and not child.name.startswith("."):
                     stems.setdefault(child.stem, []).append(child)
