@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -37,11 +38,18 @@ def _positive(env: Mapping[str, str], name: str, default: float, *, whole: bool)
         return default
     try:
         value = float(int(text)) if whole else float(text)
-    except ValueError:
+    except (ValueError, OverflowError):
         value = -1.0
-    if not value > 0:
+    if not 0 < value < math.inf:
         kind = "a whole number" if whole else "a number"
         raise InputError(f"{name}={text!r}: expected {kind} above 0; change it or unset it.")
+    return value
+
+
+def check_seconds(name: str, value: float) -> float:
+    """`value` where it can be a time limit: finite and above 0; else InputError says so of `name`."""
+    if not 0 < value < math.inf:
+        raise InputError(f"{name} is {value:g}: expected seconds, a finite number above 0.")
     return value
 
 
@@ -49,6 +57,8 @@ def load_settings(env: Mapping[str, str] | None = None) -> Settings:
     """Settings from `env` (default: the process's environment)."""
     env = os.environ if env is None else env
     if "EARMARK_CACHE_DIR" in env:
+        if not env["EARMARK_CACHE_DIR"].strip():
+            raise InputError("EARMARK_CACHE_DIR is empty: expected a folder; name one or unset it.")
         cache_dir = Path(env["EARMARK_CACHE_DIR"]).expanduser()
     else:
         base = env.get("XDG_CACHE_HOME")

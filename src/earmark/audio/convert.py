@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
+import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,6 +16,9 @@ from earmark.audio.pool import map_files, time_limits
 from earmark.audio.write import WRITABLE_SUFFIXES, check_rate, convert
 from earmark.errors import AudioError, InputError
 from earmark.types import Progress, Reason
+
+_PARTIAL = re.compile(r"\.(?P<stem>.+)\.\d+\.partial(?P<suffix>\.\w+)", re.DOTALL)  # as `audio.write` names them
+_CLOCK_S = 2.0  # by which a file system's clock may differ from this machine's
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,10 +94,14 @@ def convert_all(
         (str(source), _Job(str(source), str(target), sample_rate_hz, mono, bitrate_kbps)) for source, target in todo
     ]
     limits = time_limits([path for path, _ in items], timeout_s)
-    outcomes = sorted(
-        map_files(_convert_one, items, workers=workers, timeout_s=limits, progress=progress),
-        key=lambda outcome: outcome.index,
-    )
+    began = time.time()
+    try:
+        outcomes = sorted(
+            map_files(_convert_one, items, workers=workers, timeout_s=limits, progress=progress),
+            key=lambda outcome: outcome.index,
+        )
+    finally:
+        _sweep([target for _, target in todo], began)
     return Converted(
         written=[str(todo[outcome.index][1]) for outcome in outcomes if outcome.error is None],
         skipped=skipped,
@@ -127,6 +137,19 @@ def _make_folder(folder: Path) -> None:
     except OSError as error:
         why = (error.strerror or str(error)).lower()
         raise InputError(f"{folder} cannot be made: {why}; choose another folder with --out.") from None
+
+
+def _sweep(targets: list[Path], began: float) -> None:
+    """Removes what workers that were killed had begun to write (`write` cannot: it died with them)."""
+    names = {(target.parent, target.stem, target.suffix) for target in targets}
+    for folder in {target.parent for target in targets}:
+        for path in folder.glob(".*.partial.*"):
+            found = _PARTIAL.fullmatch(path.name)
+            if found is None or (folder, found["stem"], found["suffix"]) not in names:
+                continue
+            with contextlib.suppress(FileNotFoundError):
+                if path.stat().st_mtime >= began - _CLOCK_S:  # older: of another run, which may still be at it
+                    path.unlink()
 
 
 def _convert_one(job: _Job) -> str | None:

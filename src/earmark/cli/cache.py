@@ -50,7 +50,8 @@ def verify(as_json: bool = typer.Option(False, "--json", help="One JSON object o
     console = Console(as_json=as_json)
     checked = verify_all(load_settings().cache_dir, progress=console.progress())
     console.say(f"{checked.entries:,} recordings checked, {checked.damaged:,} damaged and dropped")
-    console.finish({"entries": checked.entries, "damaged": checked.damaged})
+    step = "train or check again: what was dropped is prepared anew" if checked.damaged else "earmark cache list"
+    console.finish({"entries": checked.entries, "damaged": checked.damaged}, next_step=step)
 
 
 def prune(
@@ -68,4 +69,6 @@ def prune(
     console.say(
         f"{done.entries_dropped:,} recordings dropped, {done.entries_kept:,} kept, {size_words(done.bytes_freed)} freed"
     )
-    console.finish({"dropped": done.entries_dropped, "kept": done.entries_kept, "bytes_freed": done.bytes_freed})
+    step = "earmark cache list" if done.entries_kept else "earmark check DATA  (prepares it anew)"
+    result = {"dropped": done.entries_dropped, "kept": done.entries_kept, "bytes_freed": done.bytes_freed}
+    console.finish(result, next_step=step)

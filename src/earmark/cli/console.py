@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import math
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
-from earmark.errors import MissingExtraError
+from earmark.errors import Interrupted, MissingExtraError
+from earmark.formats.names import printable
 
 if TYPE_CHECKING:
     from rich.console import Console as RichConsole
     from rich.progress import Progress as RichBar
     from rich.progress import TaskID
+
+
+class _Now:
+    """Of the command that is running: whether its JSON object is still to come, and the bar on the screen."""
+
+    wants_json = False
+    live: RichProgress | None = None
 
 
 class Console:
@@ -38,14 +47,14 @@ class Console:
 
     def say(self, message: str = "") -> None:
         """Plain words for people."""
-        print(message, file=sys.stderr if self.as_json else sys.stdout, flush=True)
+        print(printable(message), file=sys.stderr if self.as_json else sys.stdout, flush=True)
 
     def finish(self, result: dict[str, Any], next_step: str | None = None) -> None:
         """The command's result (printed only with --json) and the next useful step."""
         if next_step:
             self.say(f"Next: {next_step}")
         if self.as_json:
-            print(json.dumps(_finite(result), ensure_ascii=False, allow_nan=False))
+            _print_json(result)
 
     def progress(self) -> RichProgress:
         """A progress bar with rate and time left, on stderr; silent where stderr is no terminal."""
@@ -67,18 +76,19 @@ class RichProgress:
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
         from rich.progress import TimeRemainingColumn as Left
 
+        known = total is not None
         self._bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=24),
-            MofNCompleteColumn(),
+            MofNCompleteColumn() if known else TextColumn("{task.completed:,.0f}"),
             TextColumn("{task.fields[unit]} {task.fields[rate]}"),
             TimeElapsedColumn(),
-            TextColumn("left"),
-            Left(),
+            *([TextColumn("left"), Left()] if known else []),
             TextColumn("{task.fields[note]}"),
             console=RichConsole(stderr=True),
             transient=True,
         )
+        _Now.live = self
         self._bar.start()
         self._task = self._bar.add_task(task, total=total, unit=unit, rate="", note="")
 
@@ -95,6 +105,56 @@ class RichProgress:
         if self._bar is not None:
             self._bar.stop()
             self._bar = self._task = None
+
+
+def begin(*, as_json: bool) -> None:
+    """Before a command: streams that take any file name, and whether --json was given."""
+    _Now.wants_json = as_json
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def fail(message: str, exit_code: int, *, said: bool = False) -> int:
+    """An error's sentence on stderr (unless it is `said` already), with --json an object too; gives the exit code."""
+    tidy()
+    if not said:
+        print(f"earmark: {printable(message)}", file=sys.stderr)
+    if _Now.wants_json:
+        with suppress(OSError):  # a stdout that cannot be written may be the very error
+            _print_json({"error": message, "exit_code": exit_code})
+            sys.stdout.flush()
+    return exit_code
+
+
+def tidy() -> None:
+    """Take the bar off the screen, and give the cursor back."""
+    live, _Now.live = _Now.live, None
+    if live is None:
+        return
+    with suppress(IndexError):  # rich, of a bar that was interrupted while it was put up
+        live.stop()
+    if sys.stderr.isatty():
+        print("\x1b[?25h", end="", file=sys.stderr, flush=True)
+
+
+@contextmanager
+def on_ctrl_c(words: str) -> Iterator[None]:
+    """Ctrl-C ends the command with these words: what is kept, how to go on."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise Interrupted(f"stopped by Ctrl-C; {words}") from None
+
+
+def _print_json(result: dict[str, Any]) -> None:
+    _Now.wants_json = False
+    text = json.dumps(_finite(result), ensure_ascii=False, allow_nan=False)
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:  # a terminal that is not UTF-8: escapes, which JSON has of its own
+        text = json.dumps(_finite(result), allow_nan=False)
+    print(text)
 
 
 @contextmanager
@@ -123,9 +183,9 @@ def _finite(value: Any) -> Any:
     if hasattr(value, "tolist"):
         value = value.tolist()
     if isinstance(value, dict):
-        return {str(key): _finite(item) for key, item in value.items()}
+        return {printable(str(key)): _finite(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [_finite(item) for item in value]
     if isinstance(value, float):
         return value if math.isfinite(value) else None
-    return value if value is None or isinstance(value, (bool, int, str)) else str(value)
+    return value if value is None or isinstance(value, (bool, int)) else printable(str(value))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import typer
 
-from earmark.cli.console import Console
+from earmark.cli.console import Console, on_ctrl_c
 from earmark.errors import InputError
 
 _SHOWN = 10
@@ -32,18 +32,19 @@ def convert(
 
     console = Console(as_json=as_json)
     settings = load_settings()
-    done = convert_all(
-        sources,
-        out,
-        to,
-        sample_rate_hz=rate,
-        mono=mono,
-        bitrate_kbps=bitrate,
-        force=force,
-        workers=settings.workers,
-        timeout_s=settings.decode_timeout_s,
-        progress=console.progress(),
-    )
+    with on_ctrl_c("finished files are kept, run the same command again to go on."):
+        done = convert_all(
+            sources,
+            out,
+            to,
+            sample_rate_hz=rate,
+            mono=mono,
+            bitrate_kbps=bitrate,
+            force=force,
+            workers=settings.workers,
+            timeout_s=settings.decode_timeout_s,
+            progress=console.progress(),
+        )
     for warning in done.warnings[:_SHOWN]:
         console.say(f"read in part: {warning}")
     for error in done.refused[:_SHOWN]:

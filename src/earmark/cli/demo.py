@@ -6,7 +6,7 @@ from pathlib import Path
 
 import typer
 
-from earmark.cli.console import Console
+from earmark.cli.console import Console, need_extra
 
 
 def register(app: typer.Typer) -> None:
@@ -18,9 +18,13 @@ def demo(
     as_json: bool = typer.Option(False, "--json", help="Print one JSON object on stdout."),
 ) -> None:
     """Make sounds, train on them, evaluate, and tag a new recording: about two minutes on two cores."""
-    from earmark.training.demo import run_demo, to_json
-
     console = Console(as_json=as_json)
+    with need_extra("train"):
+        from earmark.settings import limit_native_threads
+
+        limit_native_threads()
+        from earmark.training.demo import run_demo, to_json
+
     made = run_demo(out, progress=console.progress(), say=console.say)
     console.say("\n   seconds       what sounded   what Earmark heard")
     for heard in made.heard:

@@ -37,10 +37,13 @@ def evaluate(
     as_json: bool = typer.Option(False, "--json", help="One JSON object on stdout."),
 ) -> None:
     """Judge a model by labelled sounds: figures with 95 % intervals, per tag, and what is taken for what."""
+    from earmark.cli.outputs import check_folder
     from earmark.evaluation.run import evaluate_model, to_json
     from earmark.settings import load_settings
 
     console = Console(as_json=as_json)
+    if out is not None:
+        check_folder(out)
     settings = load_settings()
     judged, report = evaluate_model(
         model,

@@ -31,8 +31,10 @@ def inspect(
 
     console = Console(as_json=as_json)
     if not no_report:
+        from earmark.cli.outputs import check_file
         from earmark.reports.inspect_plots import require_matplotlib
 
+        check_file(out)
         require_matplotlib()
     settings = load_settings()
     progress = console.progress()

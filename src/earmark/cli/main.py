@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 
 import typer
+from typer.main import get_command
 
 from earmark import __version__
 from earmark.cli import VERBS
+from earmark.cli.console import begin, fail, tidy
 from earmark.errors import EarmarkError
 
 app = typer.Typer(
@@ -19,6 +23,14 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+# typer does not export the base of its own usage errors
+_UsageError: type[typer.BadParameter] = typer.BadParameter.__mro__[1]
+# what the system says of a path that was badly chosen, as opposed to a disk that failed
+_BAD_PATH = {
+    *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR, errno.EISDIR),
+    *(errno.EEXIST, errno.ENAMETOOLONG, errno.ELOOP, errno.EINVAL),
+}
 
 
 def _version(show: bool) -> None:
@@ -39,19 +51,68 @@ for _register in VERBS:
 
 
 def run() -> None:
-    """The console script: one sentence for an error, never a traceback; 2 for bad input, 1 for a failed run."""
+    """The console script: one sentence for an error, never a traceback; 2 for bad input, 1 for a failed run.
+
+    With --json an error is one JSON object on stdout too.
+    """
+    begin(as_json="--json" in sys.argv[1:])
     try:
-        app()
+        code = _call(sys.argv[1:])
+        sys.stdout.flush()  # here, where a full disk can still be told
     except EarmarkError as error:
-        print(f"earmark: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
+        code = fail(str(error), error.exit_code)
+    except typer.Abort:
+        code = fail("the question was not answered, so nothing was done.", 1)
     except KeyboardInterrupt:
-        print(
-            "earmark: stopped by Ctrl-C; finished work is kept, run the same command again to go on.", file=sys.stderr
-        )
-        sys.exit(1)
-    except BrokenPipeError:
-        sys.exit(1)
+        code = fail("stopped by Ctrl-C before it was done; run the same command again.", 1)
+    except BrokenPipeError:  # whoever read us, has read enough
+        _drop_stdout()
+        code = 1
+    except OSError as error:
+        if error.filename is None:  # most likely a redirected stdout; what it still holds must not fail a second time
+            _drop_stdout()
+        code = fail(_sentence(error), 2 if error.errno in _BAD_PATH else 1)
+    finally:
+        tidy()
+    sys.exit(code)
+
+
+def _call(arguments: list[str]) -> int:
+    """The command; not by typer's own way of calling it, which makes Ctrl-C a silent exit."""
+    command = get_command(app)
+    try:
+        with command.make_context("earmark", arguments) as context:
+            command.invoke(context)
+    except typer.Exit as left:
+        return left.exit_code
+    except _UsageError as error:
+        error.show()
+        return fail(error.message, 2, said=True)
+    return 0
+
+
+def _sentence(error: OSError) -> str:
+    what = error.filename if error.filename is not None else "the output"
+    if isinstance(what, bytes):
+        what = os.fsdecode(what)
+    why = (error.strerror or str(error)).rstrip(".")
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        step = "free some space and run the same command again"
+    elif error.errno in _BAD_PATH:
+        step = "choose another path, or mend this one and its permissions"
+    else:
+        step = "check the disk and run the same command again"
+    return f"{what}: {why}; {step}."
+
+
+def _drop_stdout() -> None:
+    """What cannot be written goes nowhere, so that the interpreter's last flush does not fail on it again."""
+    try:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
+    except (OSError, ValueError):  # no such stream: nothing to flush either
+        pass
 
 
 if __name__ == "__main__":

@@ -1,0 +1,212 @@
+"""What every command shares: Ctrl-C, errors with --json, files that cannot be written, file names that are no text."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from earmark.audio.write import write
+from earmark.cli.main import run
+
+COMMAND = [sys.executable, "-m", "earmark.cli.main"]
+
+
+def earmark(*arguments: object, **options: object) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run([*COMMAND, *map(str, arguments)], capture_output=True, timeout=120, check=False, **options)
+
+
+def noise(path: Path, seconds: float, rate: int = 8000) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng(len(path.name))
+    write(path, 0.1 * rng.standard_normal(int(seconds * rate)).astype(np.float32), rate)
+    return path
+
+
+def wait_for(found: Callable[[], object]) -> None:
+    for _ in range(600):
+        if found():
+            return
+        time.sleep(0.02)
+    raise AssertionError("it never came")
+
+
+def children(pid: int) -> list[str]:
+    return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+
+
+def stop(command: subprocess.Popen[bytes]) -> tuple[bytes, bytes]:
+    """Ctrl-C; the output. Exit code 1, one sentence, and no process left behind."""
+    left = children(command.pid)
+    command.send_signal(signal.SIGINT)
+    out, err = command.communicate(timeout=30)
+    assert command.returncode == 1, (out, err)
+    wait_for(lambda: not any(Path(f"/proc/{pid}/exe").exists() for pid in left))
+    return out, err
+
+
+def test_ctrl_c_in_inspect_gives_the_cursor_back(tmp_path: Path) -> None:
+    noise(tmp_path / "set" / "0.wav", 200, 48_000)
+    for number in range(1, 200):
+        os.link(tmp_path / "set" / "0.wav", tmp_path / "set" / f"{number}.wav")
+    ours, theirs = pty.openpty()
+    command = subprocess.Popen([*COMMAND, "inspect", str(tmp_path / "set"), "--json"], stdout=-1, stderr=theirs)
+    os.close(theirs)
+    told = b""
+    while b"\x1b[?25l" not in told:  # the bar hides the cursor
+        told += os.read(ours, 4096)
+    out, _ = stop(command)
+    while True:
+        try:
+            told += os.read(ours, 4096)
+        except OSError:  # what a terminal says once nobody writes to it any more
+            break
+    assert b"\x1b[?25h" in told, told[-2000:]
+    assert told.rindex(b"\x1b[?25h") > told.rindex(b"\x1b[?25l")
+    assert b"earmark: stopped by Ctrl-C before it was done; run the same command again." in told
+    assert b"Traceback" not in told
+    assert json.loads(out)["exit_code"] == 1
+
+
+def test_ctrl_c_in_convert_leaves_no_partial_file(tmp_path: Path) -> None:
+    source = noise(tmp_path / "long.wav", 600, 48_000)
+    out = tmp_path / "out"
+    command = subprocess.Popen(
+        [*COMMAND, "convert", str(source), "--to", "mp3", "--out", str(out)], stdout=-1, stderr=-1
+    )
+    wait_for(lambda: list(out.glob(".long.*.partial.mp3")))
+    _, err = stop(command)
+    assert err == (b"earmark: stopped by Ctrl-C; finished files are kept, run the same command again to go on.\n")
+    assert list(out.iterdir()) == []
+
+
+def test_ctrl_c_while_tag_loads_its_model(tmp_path: Path) -> None:
+    command = subprocess.Popen([*COMMAND, "tag", str(tmp_path), "x.wav"], stdout=-1, stderr=-1)
+    wait_for(lambda: children(command.pid))  # its decoder starts while it imports the rest
+    _, err = stop(command)
+    assert err == b"earmark: stopped by Ctrl-C; nothing was tagged, run the same command again.\n"
+
+
+def test_an_error_with_json_is_an_object_on_stdout(tmp_path: Path) -> None:
+    done = earmark("inspect", tmp_path / "gone", "--json")
+    assert done.returncode == 2
+    found = json.loads(done.stdout)
+    assert found["exit_code"] == 2
+    assert str(tmp_path / "gone") in found["error"]
+    assert done.stderr == f"earmark: {found['error']}\n".encode()
+    typo = earmark("tag", "--jsno", "--json")
+    assert typo.returncode == 2
+    assert "--jsno" in json.loads(typo.stdout)["error"]
+    assert b"Usage: earmark tag" in typo.stderr
+    assert earmark("tag", "--jsno").stdout == b""
+
+
+def test_a_refusal_after_the_result_prints_no_second_object(tmp_path: Path) -> None:
+    (tmp_path / "bad.wav").write_bytes(b"no sound")
+    done = earmark("convert", tmp_path / "bad.wav", "--to", "wav", "--out", tmp_path / "out", "--json")
+    assert done.returncode == 2
+    assert json.loads(done.stdout)["quarantine"][0]["reason"] == "not-audio"
+
+
+def test_help_version_and_usage_keep_their_exit_codes() -> None:
+    assert earmark("--version").stdout.startswith(b"earmark ")
+    assert earmark("tag", "--help").returncode == 0
+    wrong = earmark("tagg")
+    assert wrong.returncode == 2
+    assert b"Did you mean 'tag'" in wrong.stderr
+    assert earmark().returncode == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["inspect", "SET", "--out", "FOLDER"], b"a folder; name a file"),
+        (["inspect", "SET", "--out", "FILE/r.html"], b"is a file, so nothing can be written below it"),
+        (["evaluate", "gone", "SET", "--out", "FILE"], b"a file; name a folder"),
+        (["evaluate", "gone", "SET", "--out", "FILE/r"], b"is a file, so nothing can be written below it"),
+    ],
+)
+def test_an_output_that_cannot_be_is_refused_before_the_work(tmp_path: Path, arguments: list[str], said: bytes) -> None:
+    (tmp_path / "FILE").write_text("mine")
+    (tmp_path / "FOLDER").mkdir()
+    done = earmark(*arguments, cwd=tmp_path)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert done.stderr.count(b"\n") == 1
+    assert (tmp_path / "FILE").read_text() == "mine"
+
+
+@pytest.mark.parametrize("arguments", [["recipes", "small-cnn"], ["recipes", "--json"]])
+def test_a_full_disk_behind_stdout_is_one_sentence(arguments: list[str]) -> None:
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run([*COMMAND, *arguments], stdout=full, stderr=-1, check=False, timeout=60)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == (
+        b"earmark: the output: No space left on device; free some space and run the same command again."
+    )
+    assert b"Traceback" not in done.stderr
+    assert b"Exception ignored" not in done.stderr
+
+
+def test_a_reader_that_leaves_is_no_error() -> None:
+    ours, theirs = os.pipe()
+    os.close(ours)
+    done = subprocess.run([*COMMAND, "recipes", "small-cnn"], stdout=theirs, stderr=-1, check=False, timeout=60)
+    os.close(theirs)
+    assert (done.returncode, done.stderr) == (1, b"")
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [(PermissionError(13, "Permission denied", "/x/y"), 2), (OSError(5, "Input/output error", "/x/y"), 1)],
+)
+def test_what_the_system_says_becomes_a_sentence(
+    error: OSError, code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("earmark.recipes.recipe_names", broken)
+    monkeypatch.setattr("sys.argv", ["earmark", "recipes", "small-cnn", "--set", "training.epochs=3"])
+    with pytest.raises(SystemExit) as left:
+        run()
+    assert left.value.code == code
+    assert capsys.readouterr().err.startswith(f"earmark: /x/y: {error.strerror}; ")
+
+
+def test_file_names_that_are_not_utf8_are_spelt_out(tmp_path: Path) -> None:
+    sounds = os.fsencode(tmp_path / "sounds")
+    noise(tmp_path / "sounds" / "good.wav", 1)
+    os.rename(sounds + b"/good.wav", sounds + b"/bad\xff.wav")
+    out = os.fsencode(tmp_path / "out")
+    command = [*map(os.fsencode, COMMAND), b"convert", sounds, b"--to", b"flac", b"--out", out, b"--json"]
+    for encoding in ("utf-8", "ascii"):
+        done = subprocess.run(
+            [*command, b"--force"], capture_output=True, env={**os.environ, "PYTHONIOENCODING": encoding}, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        assert json.loads(done.stdout)["written"] == [str(tmp_path / "out" / "bad") + "\\xff.flac"]
+    gone = subprocess.run([*command[:4], b"gone\xff.wav", *command[5:]], capture_output=True, check=False)
+    assert gone.returncode == 2
+    assert rb"gone\xff.wav" in gone.stderr
+    assert rb"gone\xff.wav" in json.loads(gone.stdout)["error"].encode()
+
+
+def test_demo_without_torch_says_what_to_install(tmp_path: Path) -> None:
+    hide = "import sys; sys.modules.update(torch=None, lightning=None); from earmark.cli.main import run; run()"
+    done = subprocess.run(
+        [sys.executable, "-c", hide, "demo", "--out", str(tmp_path / "d")], capture_output=True, check=False
+    )
+    assert done.returncode == 2
+    assert b'pip install "earmark[train]"' in done.stderr
+    assert done.stderr.count(b"\n") == 1
+    assert not (tmp_path / "d").exists()

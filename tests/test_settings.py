@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from earmark.errors import InputError
+from earmark.settings import check_seconds, load_settings
+
+
+def test_what_is_set_is_taken():
+    found = load_settings({"EARMARK_CACHE_DIR": "/c", "EARMARK_WORKERS": "3", "EARMARK_DECODE_TIMEOUT": "0.5"})
+    assert (found.cache_dir, found.workers, found.decode_timeout_s) == (Path("/c"), 3, 0.5)
+    assert load_settings({"XDG_CACHE_HOME": "/x"}).cache_dir == Path("/x/earmark")
+    assert load_settings({"XDG_CACHE_HOME": "", "HOME": "/h"}).cache_dir == Path("/h/.cache/earmark")
+
+
+@pytest.mark.parametrize("value", ["inf", "nan", "-1", "0", "", "soon"])
+def test_a_time_limit_is_finite_and_above_0(value: str):
+    with pytest.raises(InputError, match=r"EARMARK_DECODE_TIMEOUT=.*expected a number above 0"):
+        load_settings({"EARMARK_DECODE_TIMEOUT": value})
+
+
+@pytest.mark.parametrize("value", ["inf", "2.5", "0", "9" * 400])
+def test_workers_are_counted(value: str):
+    with pytest.raises(InputError, match=r"EARMARK_WORKERS=.*a whole number above 0"):
+        load_settings({"EARMARK_WORKERS": value})
+
+
+@pytest.mark.parametrize("value", ["", "  "])
+def test_an_empty_cache_folder_is_not_the_current_one(value: str):
+    with pytest.raises(InputError, match=r"EARMARK_CACHE_DIR is empty: expected a folder"):
+        load_settings({"EARMARK_CACHE_DIR": value})
+
+
+@pytest.mark.parametrize("value", [float("inf"), float("nan"), 0.0, -2.0])
+def test_seconds_are_checked_wherever_they_come_from(value: float):
+    assert check_seconds("--timeout", 2.0) == 2.0
+    with pytest.raises(InputError, match=r"--timeout is .*: expected seconds"):
+        check_seconds("--timeout", value)
