@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -31,3 +32,14 @@ def two_instruments(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) ->
     )
     cache = tmp_path_factory.mktemp("audio")
     return prepare(chosen, sample_rate_hz=16_000, cache_dir=cache, workers=2, timeout_s=60)
+
+
+@pytest.fixture
+def digits(data_dir: Path, tmp_path: Path) -> Path:
+    """Ten recordings each of two digits by two speakers, 8 kHz, in a folder a digit."""
+    for digit in "01":
+        (tmp_path / "digits" / digit).mkdir(parents=True)
+        for speaker in ("jackson", "theo"):
+            for take in range(10):
+                shutil.copy(data_dir / f"spoken_digits/{digit}_{speaker}_{take}.wav", tmp_path / "digits" / digit)
+    return tmp_path / "digits"

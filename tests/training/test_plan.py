@@ -10,62 +10,15 @@ import pytest
 
 from earmark.audio.read import read
 from earmark.audio.write import write
-from earmark.data.manifest import Manifest
 from earmark.errors import InputError, LeakError, SplitError
-from earmark.features.spec import FeatureSpec
-from earmark.layouts import read as read_layout
 from earmark.recipes import load_recipe
 from earmark.settings import Settings
-from earmark.training.plan import adapt, at_rate, make_plan
+from earmark.training.plan import make_plan
 
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
     return Settings(cache_dir=tmp_path / "cache", workers=2, decode_timeout_s=60)
-
-
-@pytest.fixture
-def digits(data_dir: Path, tmp_path: Path) -> Path:
-    """Ten recordings each of two digits by two speakers, 8 kHz, in a folder a digit."""
-    for digit in "01":
-        (tmp_path / "digits" / digit).mkdir(parents=True)
-        for speaker in ("jackson", "theo"):
-            for take in range(10):
-                shutil.copy(data_dir / f"spoken_digits/{digit}_{speaker}_{take}.wav", tmp_path / "digits" / digit)
-    return tmp_path / "digits"
-
-
-def adapted(folder: Path) -> tuple[FeatureSpec, list[str]]:
-    notes: list[str] = []
-    manifest: Manifest = read_layout(folder)
-    return adapt(load_recipe("small-cnn"), manifest, notes).front_end, notes
-
-
-def test_word_long_low_rate_data_is_not_blown_up(digits: Path) -> None:
-    spec, notes = adapted(digits)
-    assert spec.sample_rate_hz == 8000
-    assert spec.clip_s == pytest.approx(0.6, abs=0.1)
-    assert (spec.n_fft, spec.hop_length, spec.fmax_hz) == (256, 125, 3800)  # the same 32 and 15.6 ms
-    assert len(notes) == 2
-
-
-def test_full_band_clips_keep_the_recipe(data_dir: Path) -> None:
-    spec, notes = adapted(data_dir / "esc10")
-    assert spec == load_recipe("small-cnn").front_end
-    assert notes == []
-
-
-def test_one_class_of_a_lower_rate_sets_the_rate_for_all(data_dir: Path) -> None:
-    """Drones come at 16 kHz, cars do not: at the higher rate their bandwidth alone would tell them apart."""
-    spec, _ = adapted(data_dir / "drone_car_speech")
-    assert spec.sample_rate_hz == 16_000
-
-
-def test_a_front_end_at_another_rate_keeps_its_times() -> None:
-    spec = FeatureSpec(sample_rate_hz=32_000, n_fft=1024, win_length=800, hop_length=320, fmax_hz=15_200.0)
-    half = at_rate(spec, 16_000)
-    assert (half.n_fft, half.win_length, half.hop_length, half.fmax_hz) == (512, 400, 160, 7600.0)
-    assert at_rate(FeatureSpec(fmax_hz=4000.0), 16_000).fmax_hz == 4000.0
 
 
 def test_copies_of_one_recording_are_never_parted(digits: Path, settings: Settings) -> None:

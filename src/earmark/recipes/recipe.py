@@ -26,7 +26,9 @@ class Adapt(Strict):
 
     Attributes:
         clip_s: the clip becomes the data's 90th percentile of duration, at most the front end's `clip_s` and at least
-            0.5 s, so that word-long clips are not padded ten times their length.
+            0.5 s, so that word-long clips are not padded ten times their length. Where the median lengths of two
+            classes differ by more than a factor of 2, it becomes the shortest class's (at least 1 s): padding would
+            otherwise tell the classes apart.
         sample_rate_hz: the rate becomes the highest of 8, 16 and 32 kHz (at most the front end's) at which hardly any
             file (10 %) would be resampled upwards. Nobody can then tell classes apart by the bandwidth of their
             files, and low-rate data trains faster. FFT, window and hop keep their length in time.

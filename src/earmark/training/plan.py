@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from earmark import layouts
-from earmark.audio.read import probe
 from earmark.data.batches import Indices
 from earmark.data.fingerprint import find_copies
 from earmark.data.group_names import suggest_groups
@@ -22,21 +21,16 @@ from earmark.data.prepared import Prepared
 from earmark.data.splits import folds as make_folds
 from earmark.data.splits import group_by as group_by_patterns
 from earmark.data.splits import merge_groups, split
-from earmark.errors import AudioError, InputError, RecipeError
-from earmark.features.spec import FeatureSpec
+from earmark.errors import InputError, RecipeError
 from earmark.recipes import Recipe
 from earmark.settings import Settings, load_settings
+from earmark.training.adapting import adapt
 from earmark.types import Progress, Quiet, Vocabulary
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 log = logging.getLogger("earmark.training")
-
-ADAPTED_RATES_HZ = (8_000, 16_000, 32_000)
-UPSAMPLED_SHARE = 0.1
-SHORTEST_CLIP_S = 0.5
-PROBED_FILES = 400
 
 
 @dataclass(frozen=True)
@@ -200,76 +194,3 @@ def copy_pairs(prepared: Prepared, progress: Progress | None = None) -> list[tup
 def _same(hashes: Iterable[str]) -> list[tuple[int, int]]:
     seen: dict[str, int] = {}
     return [(seen[value], i) for i, value in enumerate(hashes) if seen.setdefault(value, i) != i]
-
-
-def adapt(recipe: Recipe, manifest: Manifest, notes: list[str]) -> Recipe:
-    """The recipe with clip length and rate taken from the data, where it asks for that."""
-    if not (recipe.adapt.clip_s or recipe.adapt.sample_rate_hz):
-        return recipe
-    rates, durations = _probe(manifest)
-    if not rates:
-        return recipe
-    spec = recipe.front_end
-    if recipe.adapt.sample_rate_hz:
-        highest = float(np.quantile(rates, UPSAMPLED_SHARE, method="lower"))
-        usable = [rate for rate in ADAPTED_RATES_HZ if rate <= min(highest, spec.sample_rate_hz)]
-        rate = max(usable, default=min(ADAPTED_RATES_HZ[0], spec.sample_rate_hz))
-        if rate != spec.sample_rate_hz:
-            spec = at_rate(spec, rate)
-            notes.append(
-                f"audio is used at {rate} Hz: hardly any file has less, so none gives itself away by bandwidth"
-            )
-    if recipe.adapt.clip_s:
-        typical = float(np.quantile(durations, 0.9))
-        clip_s = float(np.clip(np.ceil(typical * 10) / 10, min(SHORTEST_CLIP_S, spec.clip_s), spec.clip_s))
-        if clip_s != spec.clip_s:
-            spec = spec.model_copy(update={"clip_s": clip_s})
-            notes.append(f"clips are {clip_s:g} s long: 90 % of the data is no longer than that")
-    spec = FeatureSpec.model_validate(spec.model_dump())  # a copy is not checked, and a shorter clip may be impossible
-    share = spec.shape()[2] / recipe.front_end.shape()[2]
-    masks = round(recipe.augment.time_mask_frames * min(1.0, share))
-    augment = recipe.augment.model_copy(
-        update={"time_mask_frames": masks, "time_masks": recipe.augment.time_masks if masks else 0}
-    )
-    return recipe.model_copy(update={"front_end": spec, "augment": augment})
-
-
-def at_rate(spec: FeatureSpec, rate_hz: int) -> FeatureSpec:
-    """The same front end at another rate: FFT, window and hop keep their length in time, bands stay below Nyquist."""
-    factor = rate_hz / spec.sample_rate_hz
-
-    def scaled(samples: int) -> int:
-        return max(1, round(samples * factor))
-
-    edge = 0.95 * rate_hz / 2  # resampling leaves little above it
-    return spec.model_copy(
-        update={
-            "sample_rate_hz": rate_hz,
-            "n_fft": 2 * scaled(spec.n_fft // 2),
-            "win_length": None if spec.win_length is None else scaled(spec.win_length),
-            "hop_length": scaled(spec.hop_length),
-            "fmax_hz": None if spec.fmax_hz is None else min(spec.fmax_hz, edge),
-        }
-    )
-
-
-def _probe(manifest: Manifest) -> tuple[list[int], list[float]]:
-    """Rates (Hz) and durations (s) of up to PROBED_FILES files, chosen the same way each time."""
-    uris = list(dict.fromkeys(manifest.rows["uri"]))
-    if len(uris) > PROBED_FILES:
-        uris = [uris[i] for i in np.linspace(0, len(uris) - 1, PROBED_FILES).round().astype(int)]
-    rates: dict[str, int] = {}
-    lengths: dict[str, float | None] = {}
-    for uri in uris:
-        try:
-            info = probe(uri)
-        except AudioError:
-            continue  # `prepare` says what is wrong with it
-        rates[uri], lengths[uri] = info.sample_rate_hz, info.duration_s
-    durations: list[float] = []
-    for uri, start, stop in zip(manifest.rows["uri"], manifest.rows["start_s"], manifest.rows["stop_s"], strict=True):
-        whole = lengths.get(uri)
-        end = whole if np.isnan(stop) else stop
-        if end is not None and uri in rates:
-            durations.append(float(end - (0.0 if np.isnan(start) else start)))
-    return list(rates.values()), durations or [1.0]

@@ -1,0 +1,110 @@
+"""What a recipe takes from the data: the rate and the length of a clip."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from earmark.audio.read import probe
+from earmark.data.manifest import Manifest
+from earmark.errors import AudioError
+from earmark.features.spec import FeatureSpec
+from earmark.recipes import Recipe
+
+RATES_HZ = (8_000, 16_000, 32_000)
+UPSAMPLED_SHARE = 0.1
+SHORTEST_CLIP_S = 0.5
+# Where the median lengths of two classes differ by more than this factor, padding tells them apart.
+LENGTHS_DIFFER = 2.0
+SHORTEST_COMMON_CLIP_S = 1.0
+PROBED_FILES = 600
+
+
+def adapt(recipe: Recipe, manifest: Manifest, notes: list[str]) -> Recipe:
+    """The recipe with clip length and rate taken from the data, where it asks for that; `notes` says what and why."""
+    if not (recipe.adapt.clip_s or recipe.adapt.sample_rate_hz):
+        return recipe
+    rates, durations = _probe(manifest)
+    if not rates:
+        return recipe
+    spec = recipe.front_end
+    if recipe.adapt.sample_rate_hz:
+        highest = float(np.quantile(rates, UPSAMPLED_SHARE, method="lower"))
+        usable = [rate for rate in RATES_HZ if rate <= min(highest, spec.sample_rate_hz)]
+        rate = max(usable, default=min(RATES_HZ[0], spec.sample_rate_hz))
+        if rate != spec.sample_rate_hz:
+            spec = at_rate(spec, rate)
+            notes.append(f"audio is used at {rate} Hz: hardly any file has less, so bandwidth gives no class away")
+    if recipe.adapt.clip_s:
+        clip_s, why = clip_length(durations, manifest.targets, spec.clip_s)
+        if clip_s != spec.clip_s:
+            spec = spec.model_copy(update={"clip_s": clip_s})
+            notes.append(f"clips are {clip_s:g} s long: {why}")
+    spec = FeatureSpec.model_validate(spec.model_dump())  # a copy is not checked, and a shorter clip may be impossible
+    share = spec.shape()[2] / recipe.front_end.shape()[2]
+    masks = round(recipe.augment.time_mask_frames * min(1.0, share))
+    augment = recipe.augment.model_copy(
+        update={"time_mask_frames": masks, "time_masks": recipe.augment.time_masks if masks else 0}
+    )
+    return recipe.model_copy(update={"front_end": spec, "augment": augment})
+
+
+def clip_length(
+    durations: npt.NDArray[np.float64], targets: npt.NDArray[np.float32], longest_s: float
+) -> tuple[float, str]:
+    """The length of a clip in seconds, a tenth exactly, and why.
+
+    Args:
+        durations: (n,) seconds; NaN where a file could not be probed.
+        targets: (n, tags).
+        longest_s: that the recipe allows.
+    """
+    known = np.isfinite(durations)
+    medians = [np.median(durations[known & (column > 0.5)]) for column in targets.T if (known & (column > 0.5)).any()]
+    shortest = min(medians, default=0.0)
+    if len(medians) > 1 and max(medians) > LENGTHS_DIFFER * shortest and shortest < longest_s:
+        common = max(np.floor(shortest * 10) / 10, min(SHORTEST_COMMON_CLIP_S, longest_s))
+        return float(common), "the shortest class is no longer, and padding it would tell it from the others"
+    typical = np.ceil(np.quantile(durations[known], 0.9) * 10) / 10
+    clip_s = float(np.clip(typical, min(SHORTEST_CLIP_S, longest_s), longest_s))
+    return clip_s, "90 % of the data is no longer than that"
+
+
+def at_rate(spec: FeatureSpec, rate_hz: int) -> FeatureSpec:
+    """The same front end at another rate: FFT, window and hop keep their length in time, bands stay below Nyquist."""
+    factor = rate_hz / spec.sample_rate_hz
+
+    def scaled(samples: int) -> int:
+        return max(1, round(samples * factor))
+
+    edge = 0.95 * rate_hz / 2  # resampling leaves little above it
+    return spec.model_copy(
+        update={
+            "sample_rate_hz": rate_hz,
+            "n_fft": 2 * scaled(spec.n_fft // 2),
+            "win_length": None if spec.win_length is None else scaled(spec.win_length),
+            "hop_length": scaled(spec.hop_length),
+            "fmax_hz": None if spec.fmax_hz is None else min(spec.fmax_hz, edge),
+        }
+    )
+
+
+def _probe(manifest: Manifest) -> tuple[list[int], npt.NDArray[np.float64]]:
+    """Rates (Hz) of up to PROBED_FILES files, chosen the same way each time, and (n,) durations (s) of the clips."""
+    uris = list(dict.fromkeys(manifest.rows["uri"]))
+    if len(uris) > PROBED_FILES:
+        uris = [uris[i] for i in np.linspace(0, len(uris) - 1, PROBED_FILES).round().astype(int)]
+    rates: list[int] = []
+    lengths: dict[str, float] = {}
+    for uri in uris:
+        try:
+            info = probe(uri)
+        except AudioError:
+            continue  # `prepare` says what is wrong with it
+        rates.append(info.sample_rate_hz)
+        lengths[uri] = np.nan if info.duration_s is None else info.duration_s
+    rows = manifest.rows
+    ends = rows["stop_s"].to_numpy(np.float64)
+    whole = np.array([lengths.get(uri, np.nan) for uri in rows["uri"]])
+    durations = np.where(np.isnan(ends), whole, ends) - np.nan_to_num(rows["start_s"].to_numpy(np.float64))
+    return (rates if np.isfinite(durations).any() else []), durations

@@ -1,0 +1,62 @@
+"""What a recipe takes from the data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from earmark.data.manifest import Manifest
+from earmark.features.spec import FeatureSpec
+from earmark.layouts import read as read_layout
+from earmark.recipes import load_recipe
+from earmark.training.adapting import adapt, at_rate, clip_length
+
+
+def adapted(folder: Path) -> tuple[FeatureSpec, list[str]]:
+    notes: list[str] = []
+    manifest: Manifest = read_layout(folder)
+    return adapt(load_recipe("small-cnn"), manifest, notes).front_end, notes
+
+
+def test_word_long_low_rate_data_is_not_blown_up(digits: Path) -> None:
+    spec, notes = adapted(digits)
+    assert spec.sample_rate_hz == 8000
+    assert spec.clip_s == pytest.approx(0.6, abs=0.1)
+    assert (spec.n_fft, spec.hop_length, spec.fmax_hz) == (256, 125, 3800)  # the same 32 and 15.6 ms
+    assert len(notes) == 2
+
+
+def test_full_band_clips_keep_the_recipe(data_dir: Path) -> None:
+    spec, notes = adapted(data_dir / "esc10")
+    assert spec == load_recipe("small-cnn").front_end
+    assert notes == []
+
+
+def test_a_class_of_a_lower_rate_or_length_sets_it_for_all(data_dir: Path) -> None:
+    """Drones come at 16 kHz and last a second, cars do not: bandwidth or padding alone would tell them apart."""
+    spec, notes = adapted(data_dir / "drone_car_speech")
+    assert (spec.sample_rate_hz, spec.clip_s) == (16_000, 1.0)
+    assert "padding it would tell it from the others" in notes[1]
+
+
+def test_the_length_of_a_clip() -> None:
+    one_each = np.eye(2, dtype=np.float32)[[0, 0, 0, 1, 1, 1]]
+    even = np.array([1.9, 2.0, 2.0, 2.0, 2.0, 2.4])
+    assert clip_length(even, one_each, 5.0)[0] == 2.2  # 90 % quantile, rounded up to a tenth
+    assert clip_length(even * 10, one_each, 5.0)[0] == 5.0
+    assert clip_length(even / 100, one_each, 5.0)[0] == 0.5
+    apart = np.array([1.37, 1.37, 9.0, 4.0, np.nan, 4.0])
+    assert clip_length(apart, one_each, 5.0)[0] == 1.3
+    assert clip_length(apart / 10, one_each, 5.0)[0] == 1.0
+    assert clip_length(apart * 10, one_each, 5.0)[0] == 5.0
+    several = np.ones((6, 2), np.float32)
+    assert clip_length(apart, several, 5.0)[0] == 5.0  # every clip has both tags
+
+
+def test_a_front_end_at_another_rate_keeps_its_times() -> None:
+    spec = FeatureSpec(sample_rate_hz=32_000, n_fft=1024, win_length=800, hop_length=320, fmax_hz=15_200.0)
+    half = at_rate(spec, 16_000)
+    assert (half.n_fft, half.win_length, half.hop_length, half.fmax_hz) == (512, 400, 160, 7600.0)
+    assert at_rate(FeatureSpec(fmax_hz=4000.0), 16_000).fmax_hz == 4000.0
