@@ -183,6 +183,28 @@ def test_a_file_name_need_not_be_utf_8(tmp_path: Path) -> None:
         assert prepared.recordings["uri"].tolist() == [str(path)]
 
 
+def test_what_is_prepared_is_used_from_a_store_that_cannot_be_written(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    paths = sounds(tmp_path / "data", 2)
+    store = Store(tmp_path / "cache", RATE)
+    run(manifest_of(paths, tmp_path), tmp_path / "cache")
+    for name in ("lock", "uses"):  # folders and files the wrong way round: no rights of ours can write them
+        path = store.folder / name
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    (store.folder / "lock").mkdir()
+    os.utime(paths[0], (0, 0))  # known by its content only, which would be noted
+    prepared = run(manifest_of(paths, tmp_path), tmp_path / "cache")
+    assert len(prepared) == 2
+    assert len(prepared.fingerprints()) == 2
+    assert "cannot be written" in caplog.text
+    assert "Everything was prepared before, so this run goes on" in caplog.text
+    sounds(tmp_path / "data", 3)
+    (tmp_path / "data" / "002.wav").touch()
+    with pytest.raises(CacheError, match="cannot be written"):
+        run(manifest_of([*paths, tmp_path / "data" / "002.wav"], tmp_path), tmp_path / "cache")
+
+
 def test_a_changed_file_is_prepared_anew(tmp_path: Path) -> None:
     (path,) = sounds(tmp_path / "data", 1)
     before = run(manifest_of([path], tmp_path), tmp_path / "cache").samples(0)
@@ -274,6 +296,7 @@ def test_a_full_disk_is_one_sentence_and_leaves_no_half_entry(tmp_path: Path) ->
         run(manifest, tmp_path / "cache", open_file=open_file, workers=1)
     kept = Store(tmp_path / "cache", RATE)
     n = len(kept.entries)
+    assert list((kept.folder / "spill").iterdir()) == []
     assert 0 < n <= 4  # the last ones gave their room to the rows of the others
     assert all(kept.is_whole(entry) for entry in kept.entries.values())
     assert sum(path.stat().st_size for path in (kept.folder / "shards").iterdir()) == n * 8000

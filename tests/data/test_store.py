@@ -6,6 +6,7 @@ import os
 import time
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -133,6 +134,34 @@ def test_prune_everything_forgets_quarantine_too(tmp_path: Path) -> None:
     assert list(Store(tmp_path, 16000).files) == ["/bad.wav"]
     store.prune(everything=True)
     assert Store(tmp_path, 16000).files == {}
+
+
+def test_prune_everything_helps_on_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = filled(tmp_path, ("a", [1, 2]))
+    store.note_use(tmp_path, "set", ["a"])
+    spill = store.folder / "spill" / "run" / "spill-1.i16.f32"
+    spill.parent.mkdir(parents=True)
+    spill.write_bytes(bytes(1000))
+    os.utime(spill, (0, 0))
+
+    def full(*_: Any, **__: Any) -> None:
+        raise CacheError("the disk is full")
+
+    monkeypatch.setattr("earmark.data.tables.replace_table", full)
+    monkeypatch.setattr("earmark.data.store.replace_table", full)
+    done = Store(tmp_path, 16000).prune(everything=True)
+    assert (done.entries_dropped, done.entries_kept) == (1, 0)
+    assert [path.name for path in store.folder.rglob("*") if path.is_file()] == ["lock"]
+
+
+@pytest.mark.parametrize("what", ["verify", "prune", "prune all"])
+def test_a_store_that_cannot_be_written_is_one_sentence(tmp_path: Path, what: str) -> None:
+    store = filled(tmp_path, ("a", [1, 2]))
+    (store.folder / "lock").unlink()
+    (store.folder / "lock").mkdir()  # which no rights of ours can open for writing
+    with pytest.raises(CacheError, match=r"16000: the cache folder cannot be written .*EARMARK_CACHE_DIR"):
+        store.verify() if what == "verify" else store.prune(everything=what == "prune all")
+    assert contents(Store(tmp_path, 16000)) == {"a": [1, 2]}
 
 
 def test_an_unreadable_index_is_named_with_what_to_do(tmp_path: Path) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from pathlib import Path
 
 from earmark.audio.pool import Outcome, map_files, time_limits
@@ -76,10 +77,15 @@ def prepare(
             if todo:
                 _fill(store, writer, todo, keys, bad, workers=workers, timeout_s=timeout_s, progress=progress)
             failed = {uri: item for uri, item in bad.items() if item.reason not in LASTING}
-            writer.commit()
-            store.note_use(manifest.root, manifest.name, keys.values())
-        if store.has_journals:  # ours, or those of a run that was killed
-            store.merge()
+            try:
+                writer.commit()
+                store.note_use(manifest.root, manifest.name, keys.values())
+                if store.has_journals:  # ours, or those of a run that was killed
+                    store.merge()
+            except CacheError as error:
+                if todo:
+                    raise
+                _log.warning("%s Everything was prepared before, so this run goes on.", error)
         if all(key in store.entries for key in keys.values()):
             break
     else:
@@ -157,9 +163,11 @@ def _fill(
     """Decode `todo` in worker processes and append what comes back."""
     reuse_memory()
     room = _Room(store.folder, todo)
+    spill = _spill_folder(store.folder / "spill")
+    outcomes = _outcomes(todo, store, spill, workers=workers, timeout_s=timeout_s)
     progress.start("Preparing audio", len(todo), "file")
     try:
-        for outcome in _outcomes(todo, store, workers=workers, timeout_s=timeout_s):
+        for outcome in outcomes:
             if outcome.value is None:
                 error = outcome.error
                 assert error is not None
@@ -178,20 +186,32 @@ def _fill(
     except DiskFull as error:
         raise CacheError(room.refusal(full=True, kept=writer.committed)) from error
     finally:
+        outcomes.close()  # which ends the workers before what they write is removed
+        shutil.rmtree(spill, ignore_errors=True)
         progress.stop()
 
 
+def _spill_folder(parent: Path) -> Path:
+    """A folder of this run's own for long recordings on their way; those of runs that were killed are removed."""
+    try:
+        parent.mkdir(exist_ok=True)
+        for stale in parent.iterdir():
+            if time.time() - stale.stat().st_mtime > SPILL_KEPT_S:
+                shutil.rmtree(stale, ignore_errors=True)
+        return Path(tempfile.mkdtemp(dir=parent))
+    except OSError as error:
+        raise CacheError(
+            f"{parent}: cannot be written ({error.strerror}); make it writable, free some space, or name another "
+            "folder with EARMARK_CACHE_DIR."
+        ) from error
+
+
 def _outcomes(
-    todo: list[tuple[str, int]], store: Store, *, workers: int, timeout_s: float
-) -> Iterator[Outcome[Decoded]]:
+    todo: list[tuple[str, int]], store: Store, spill: Path, *, workers: int, timeout_s: float
+) -> Generator[Outcome[Decoded], None, None]:
     """Ordinary files first, then large ones, each with the time its size calls for."""
-    spill_dir = store.folder / "spill"
-    spill_dir.mkdir(exist_ok=True)
-    for stale in spill_dir.iterdir():  # of a run that was killed
-        if time.time() - stale.stat().st_mtime > SPILL_KEPT_S:
-            stale.unlink(missing_ok=True)
     uris = [uri for uri, _ in sorted(todo, key=lambda item: item[1] > LARGE_FILE_BYTES)]
-    jobs = [(uri, Job(uri, store.sample_rate_hz, str(spill_dir))) for uri in uris]
+    jobs = [(uri, Job(uri, store.sample_rate_hz, str(spill))) for uri in uris]
     yield from map_files(decode, jobs, workers=workers, timeout_s=time_limits(uris, timeout_s))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import zlib
 from concurrent.futures import ThreadPoolExecutor
@@ -20,6 +21,7 @@ from earmark.settings import usable_cores
 from earmark.types import Progress, Quiet, Reason, Samples
 
 FINGERPRINT_BLOCK_S = 300
+_log = logging.getLogger("earmark.data")
 Int64s = npt.NDArray[np.int64]
 
 
@@ -235,7 +237,10 @@ class Prepared:
             finally:
                 progress.stop()
             self._fingerprints.update(found)
-            self._store.keep_fingerprints(found)
+            try:
+                self._store.keep_fingerprints(found)
+            except CacheError as error:  # they are here; only the next run has to compute them again
+                _log.warning("%s Fingerprints are not kept.", error)
         return [np.frombuffer(self._fingerprints[key], "<u4") for key in keys]
 
     def _words(self, recording: int) -> bytes:

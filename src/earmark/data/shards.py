@@ -86,8 +86,15 @@ class SeenFile:
 
 @contextlib.contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Hold the lock file at `path`; the system drops it if this process dies."""
-    with path.open("a") as file:
+    """Hold the lock file at `path`; the system drops it if this process dies. CacheError: it cannot be opened."""
+    try:
+        opened = path.open("a")
+    except OSError as error:
+        raise CacheError(
+            f"{path.parent}: the cache folder cannot be written ({error.strerror}); make it writable or name another "
+            "with EARMARK_CACHE_DIR."
+        ) from error
+    with opened as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
@@ -99,6 +106,20 @@ def try_lock(file: IO[Any]) -> bool:
     except BlockingIOError:
         return False
     return True
+
+
+def remove(path: Path) -> None:
+    """CacheError where that cannot be."""
+    try:
+        path.unlink()
+    except OSError as error:
+        raise CacheError(f"{path}: cannot be removed ({error.strerror}); make the folder writable.") from error
+
+
+def is_idle(path: Path) -> bool:
+    """Whether no living writer owns the shard or journal at `path`."""
+    with path.open("rb") as file:
+        return try_lock(file)
 
 
 def sync_folder(folder: Path) -> None:
@@ -222,6 +243,9 @@ class ShardWriter:
             except OSError:
                 os.truncate(self.journal_path, before)
                 raise
+        except CacheError:  # not even the lock can be had
+            self._pending, self._pending_bytes = [], 0
+            raise
         except OSError as error:
             self._pending, self._pending_bytes = [], 0
             raise self._failed(error, self._safe_end) from error

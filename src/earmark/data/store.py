@@ -24,7 +24,6 @@ import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -38,46 +37,20 @@ from earmark.data.shards import (
     OpenFile,
     SeenFile,
     ShardWriter,
+    is_idle,
     locked,
     map_shard,
     read_journal,
+    remove,
     sync_folder,
     try_lock,
 )
+from earmark.data.tables import read_rows, replace_table, write_rows
 from earmark.errors import CacheError
 from earmark.types import Progress, Quiet
 
-_ENTRY_SCHEMA = pa.schema(
-    [
-        ("file_sha256", pa.string()),
-        ("shard", pa.string()),
-        ("offset", pa.int64()),
-        ("n_samples", pa.int64()),
-        ("scale", pa.float64()),
-        ("crc32", pa.uint32()),
-        ("file_bytes", pa.int64()),
-        ("audio_sha256", pa.string()),
-        ("sample_rate_hz", pa.int32()),
-        ("channels", pa.int32()),
-        ("duration_s", pa.float64()),
-        ("format", pa.string()),
-        ("peak", pa.float64()),
-        ("rms_db", pa.float64()),
-        ("warning", pa.string()),
-    ]
-)
-# paths are bytes on disk and need not be UTF-8
-_FILE_SCHEMA = pa.schema(
-    [
-        ("path", pa.binary()),
-        ("size", pa.int64()),
-        ("mtime_ns", pa.int64()),
-        ("file_sha256", pa.string()),
-        ("reason", pa.string()),
-        ("message", pa.string()),
-    ]
-)
-
+SPILL_S = 600.0
+"""A spill file is written all the time; one that was not for so long belongs to a run that was killed."""
 FINGERPRINTS = f"fingerprints-{RATE_HZ}-{WINDOW}-{HOP}-{BANDS}.parquet"
 """Named by how they are made, so that old ones are not compared with new ones."""
 
@@ -147,14 +120,12 @@ class Store:
 
     def refresh(self) -> None:
         """Read what all writers have committed so far, and drop rows whose samples are not there in full."""
-        journalled = [row for path in self._journals() for row in read_journal(_bytes_of(path))]
-        tabled = [
-            *_read_rows(self.folder / "index.parquet", Entry),
-            *_read_rows(self.folder / "files.parquet", SeenFile),
-        ]
+        rows: list[Entry | SeenFile] = [row for path in self._journals() for row in read_journal(_bytes_of(path))]
+        rows += read_rows(self.folder / "index.parquet", Entry)
+        rows += read_rows(self.folder / "files.parquet", SeenFile)
         self.entries, self.files = {}, {}
         sizes: dict[str, int] = {}
-        for row in [*journalled, *tabled]:
+        for row in rows:
             if isinstance(row, SeenFile):
                 self.files[row.path] = row
                 continue
@@ -221,8 +192,8 @@ class Store:
             return
         rows = [row for path in done for row in read_journal(path.read_bytes())]
         entries = {row.file_sha256: row for row in rows if isinstance(row, Entry)}
-        entries |= {row.file_sha256: row for row in _read_rows(self.folder / "index.parquet", Entry)}
-        files = {row.path: row for row in _read_rows(self.folder / "files.parquet", SeenFile)}
+        entries |= {row.file_sha256: row for row in read_rows(self.folder / "index.parquet", Entry)}
+        files = {row.path: row for row in read_rows(self.folder / "files.parquet", SeenFile)}
         files |= {row.path: row for row in rows if isinstance(row, SeenFile)}  # here the newer word counts
         self._write_tables(entries.values(), files.values())
         for path in done:
@@ -230,8 +201,8 @@ class Store:
 
     def _write_tables(self, entries: Iterable[Entry], files: Iterable[SeenFile]) -> None:
         # the index first: a path that names content not in the index is merely prepared again
-        _write_rows(self.folder / "index.parquet", entries, Entry, _ENTRY_SCHEMA)
-        _write_rows(self.folder / "files.parquet", files, SeenFile, _FILE_SCHEMA)
+        write_rows(self.folder / "index.parquet", entries, Entry)
+        write_rows(self.folder / "files.parquet", files, SeenFile)
 
     def fingerprints(self) -> dict[str, bytes]:
         """What `keep_fingerprints` kept, by file_sha256; made by the fingerprint in use now."""
@@ -247,14 +218,14 @@ class Store:
             kept = self.fingerprints() | dict(found)
             kept = {key: words for key, words in kept.items() if key in self.entries}
             columns = [pa.array(list(kept), pa.string()), pa.array(list(kept.values()), pa.binary())]
-            _replace(self.folder / FINGERPRINTS, pa.table(columns, names=["file_sha256", "words"]))
+            replace_table(self.folder / FINGERPRINTS, pa.table(columns, names=["file_sha256", "words"]))
 
     def note_use(self, root: Path, name: str, hashes: Iterable[str]) -> None:
         """Remember that the data folder `root` uses these recordings now."""
         path = self._use_path(root, name)
         table = pa.table({"file_sha256": pa.array(sorted(set(hashes)), pa.string())})
         table = table.replace_schema_metadata({"root": os.fsencode(root), "name": name.encode("utf-8", "replace")})
-        _replace(path, table)
+        replace_table(path, table)
 
     def _use_path(self, root: Path, name: str) -> Path:
         which = hashlib.sha256(os.fsencode(root) + b"\0" + name.encode("utf-8", "replace")).hexdigest()[:16]
@@ -280,7 +251,7 @@ class Store:
         with locked(self.folder / "lock"):
             self._merge()
             self.refresh()
-            entries = {row.file_sha256: row for row in _read_rows(self.folder / "index.parquet", Entry)}
+            entries = {row.file_sha256: row for row in read_rows(self.folder / "index.parquet", Entry)}
             good = []
             for row in entries.values():
                 if row.file_sha256 in self.entries and self.is_whole(row):
@@ -301,14 +272,19 @@ class Store:
 
         Shards that a living writer owns stay. A training that has mapped a shard keeps it until it ends, whatever is
         removed here; the tables are replaced before any shard is removed.
+
+        Raises:
+            CacheError: the store cannot be written.
         """
+        if everything:
+            return self._clear()
         before = self.bytes_on_disk
         with locked(self.folder / "lock"):
             self._merge()
             self.refresh()
-            tabled = list(_read_rows(self.folder / "index.parquet", Entry))
-            idle = {path.name: path for path in (self.folder / "shards").glob("*.i16") if _is_idle(path)}
-            stale = self._stale_uses(unused_for_days, everything)
+            tabled = list(read_rows(self.folder / "index.parquet", Entry))
+            idle = {path.name: path for path in (self.folder / "shards").glob("*.i16") if is_idle(path)}
+            stale = self._stale_uses(unused_for_days)
             wanted: set[str] = set()
             for path in (self.folder / "uses").glob("*.parquet"):
                 if path not in stale:
@@ -316,24 +292,54 @@ class Store:
             kept = [row for row in tabled if row.shard not in idle or row.file_sha256 in wanted]
             kept, fresh = self._compact(kept, idle)
             kept_hashes = {row.file_sha256 for row in kept}
-            files = [
-                row for row in self.files.values() if row.file_sha256 in kept_hashes or (row.reason and not everything)
-            ]
+            files = [row for row in self.files.values() if row.file_sha256 in kept_hashes or row.reason]
             self._write_tables(kept, files)
             for name, path in idle.items():
                 if name not in {row.shard for row in kept} | fresh:
-                    path.unlink()
+                    remove(path)
             for path in stale:
-                path.unlink()
+                remove(path)
             sync_folder(self.folder / "shards")
         self._maps.clear()
         self.refresh()
         return Pruned(len(tabled) - len(kept), len(kept), max(0, before - self.bytes_on_disk))
 
-    def _stale_uses(self, days: float, everything: bool) -> set[Path]:
+    def _clear(self) -> Pruned:
+        """Drop everything but what lies in a living writer's shard.
+
+        It has to help where the disk is full, so it makes room before it writes, and mostly writes nothing. A row whose
+        shard is gone counts as no row: whatever moment this is stopped at, what is left is whole.
+        """
+        before, n = self.bytes_on_disk, len(self.entries)
+        with locked(self.folder / "lock"):
+            self.refresh()
+            idle = {path.name: path for path in (self.folder / "shards").glob("*.i16") if is_idle(path)}
+            spilt = [
+                path
+                for path in (self.folder / "spill").rglob("*")
+                if path.is_file() and time.time() - path.stat().st_mtime > SPILL_S
+            ]
+            waste = [path for name in ("fingerprints*", "uses/*.parquet", "*.tmp") for path in self.folder.glob(name)]
+            for path in [*idle.values(), *spilt, *waste]:
+                remove(path)
+            kept = [row for row in self.entries.values() if row.shard not in idle]
+            hashes = {row.file_sha256 for row in kept}
+            journals = [path for path in self._journals() if is_idle(path)]
+            if kept:
+                self._write_tables(kept, [row for row in self.files.values() if row.file_sha256 in hashes])
+            else:
+                journals += self.folder.glob("*.parquet")
+            for path in journals:
+                remove(path)
+            sync_folder(self.folder / "shards")
+        self._maps.clear()
+        self.refresh()
+        return Pruned(n - len(self.entries), len(self.entries), max(0, before - self.bytes_on_disk))
+
+    def _stale_uses(self, days: float) -> set[Path]:
         limit = time.time() - days * 86400
         paths = (self.folder / "uses").glob("*.parquet")
-        return {path for path in paths if everything or path.stat().st_mtime < limit}
+        return {path for path in paths if path.stat().st_mtime < limit}
 
     def _compact(self, kept: list[Entry], idle: dict[str, Path]) -> tuple[list[Entry], set[str]]:
         """Move what is kept out of shards that are mostly waste; returns the rows and the names of new shards."""
@@ -372,57 +378,9 @@ def _at(row: Entry, shard: str, offset: int) -> Entry:
     return Entry(**{**values, "shard": shard, "offset": offset})
 
 
-def _is_idle(path: Path) -> bool:
-    with path.open("rb") as file:
-        return try_lock(file)
-
-
 def _bytes_of(path: Path) -> bytes:
     """A journal's bytes; none where it has just been merged into the tables, which are read after it."""
     try:
         return path.read_bytes()
     except FileNotFoundError:
         return b""
-
-
-def _read_rows(path: Path, row_type: type[Any]) -> list[Any]:
-    if not path.exists():
-        return []
-    try:
-        columns = pq.read_table(path, memory_map=False).to_pydict()
-    except (OSError, pa.ArrowException) as error:
-        raise CacheError(
-            f"{path}: the index of prepared audio cannot be read ({error}); remove the folder {path.parent} and run "
-            "this again: it only holds copies, your own files are untouched."
-        ) from error
-    if row_type is SeenFile:
-        columns["path"] = [os.fsdecode(text) for text in columns["path"]]
-    return [row_type(*values) for values in zip(*(columns[field.name] for field in fields(row_type)), strict=True)]
-
-
-def _write_rows(path: Path, rows: Iterable[Any], row_type: type[Any], schema: pa.Schema) -> None:
-    rows = list(rows)
-    columns = [[getattr(row, field.name) for row in rows] for field in fields(row_type)]
-    if row_type is SeenFile:
-        columns[0] = [os.fsencode(text) for text in columns[0]]
-    _replace(
-        path, pa.Table.from_arrays([pa.array(c, f.type) for c, f in zip(columns, schema, strict=True)], schema=schema)
-    )
-
-
-def _replace(path: Path, table: pa.Table) -> None:
-    """Write beside `path` and rename: whoever reads sees the old table or the new one, never half of one."""
-    temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            pq.write_table(table, file, compression="zstd")
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.rename(path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise CacheError(
-            f"{path}: cannot be written ({error.strerror or error}); what was there before is kept; free some space or "
-            "name another folder with EARMARK_CACHE_DIR."
-        ) from error
-    sync_folder(path.parent)
