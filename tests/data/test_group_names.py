@@ -76,3 +76,12 @@ def test_plain_counters_are_no_parts(tmp_path: Path, files: list[str]) -> None:
 def test_what_the_whole_set_shares_is_its_name_not_a_recording(tmp_path: Path) -> None:
     names = {tag: [f"set2019_{half}_{i}.wav" for half in "ab" for i in range(8)] for tag in ("owl", "wind")}
     assert suggest_groups(named(tmp_path, names)) == []
+
+
+def test_clips_of_one_file_are_no_parts(tmp_path: Path) -> None:
+    (tmp_path / "tape_1_2.wav").write_bytes(b"x")
+    (tmp_path / "tape_3_4.wav").write_bytes(b"x")
+    items = [
+        Item(tmp_path / f"tape_{t}.wav", ("owl",), start_s=i, stop_s=i + 1) for i in range(9) for t in ("1_2", "3_4")
+    ]
+    assert suggest_groups(build(items, root=tmp_path, layout="manifest")) == []

@@ -9,7 +9,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from earmark.explore.confounds import find_confounds
-from earmark.explore.groups import guess_groups
 
 
 def table(n: int, **columns: object) -> pd.DataFrame:
@@ -53,15 +52,3 @@ def test_classes_drawn_from_one_pool_raise_no_alarm(seed: int) -> None:
 def test_too_few_files_say_nothing() -> None:
     columns = {"sample_rate_hz": [8000] * 5 + [16000] * 5}
     assert find_confounds(table(10, **columns), halves(10), ("a", "b")) == []
-
-
-def test_speakers_in_the_second_part_of_the_name_are_guessed() -> None:
-    names = [f"{digit}_{speaker}_{take}.wav" for digit in range(3) for speaker in ("ann", "bob") for take in range(4)]
-    guesses = guess_groups(names, [name[0] for name in names])
-    assert [(g.tag, g.regex, g.groups, g.largest) for g in guesses][:1] == [
-        (None, r"^[^_\-. ]+[_\-. ]([^_\-. ]+)[_\-. ]", 2, 12)
-    ]
-
-
-def test_names_without_anything_in_common_give_no_guess() -> None:
-    assert guess_groups(["0356dec7.ogg", "b1a94ba0.ogg", "c46c9211.ogg"], ["a", "a", "b"]) == []

@@ -12,10 +12,12 @@ import numpy as np
 import pytest
 
 from earmark.audio.write import write
+from earmark.data.group_names import suggest_groups
 from earmark.errors import InputError
 from earmark.explore.advice import next_step
 from earmark.explore.inspect import Inspection, inspect
 from earmark.explore.report import write_report
+from earmark.layouts import read as read_layout
 
 
 def noise(seed: int, seconds: float = 1.0, rate: int = 16000) -> np.ndarray[Any, Any]:
@@ -59,13 +61,17 @@ def test_a_class_with_its_own_sample_rate_is_a_way_to_cheat(folder: Path) -> Non
 
 
 def test_names_that_look_like_groups_lead_to_a_pattern_and_the_pattern_is_used(folder: Path) -> None:
+    for i in range(18):
+        write(folder / "hiss" / f"tape{i // 6}_{i % 6}.wav", noise(100 + i), 16000)
     found = look(folder)
-    assert found.guesses[0].option == r"--group-by '^([^_\-. ]+)'"
-    assert found.guesses[0].groups == 2
-    assert found.guesses[0].option in next_step(found, folder)[1]
-    again = look(folder, group_by=[found.guesses[0].regex])
+    (guess,) = found.guesses
+    assert guess.option == "--group-by 'hiss=^(tape0|tape1|tape2)|.+'"
+    assert guess.option in next_step(found, folder)[1]
+    (finding,) = (finding for finding in found.findings if finding.title == "Which files belong together?")
+    assert finding.options == ((guess.option, "3 groups of hiss: tape0 (6 files), tape1 (6 files), tape2 (6 files)"),)
+    again = look(folder, group_by=[guess.pattern])
     assert again.guesses == []
-    assert again.per_tag["groups"].tolist() == [2, 2]
+    assert again.per_tag["groups"].tolist() == [13, 10]
 
 
 def test_copies_and_contradictions_are_found(folder: Path) -> None:
@@ -152,7 +158,8 @@ def test_real_classes_recorded_at_different_rates_are_called_out(data_dir: Path)
         "drone",
         "speech",
     }
-    assert any(guess.tag == "drone" and guess.groups == 5 for guess in found.guesses)
+    assert [(guess.tag, len(guess.prefixes)) for guess in found.guesses] == [("drone", 5)]
+    assert found.guesses == suggest_groups(read_layout(data_dir / "drone_car_speech"))  # as train says
 
 
 def test_the_report_stands_alone_and_escapes_names(folder: Path, tmp_path: Path) -> None:

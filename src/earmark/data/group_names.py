@@ -1,4 +1,7 @@
-"""File names that look like numbered parts of one recording: a word of warning, with a --group-by to copy."""
+"""File names that look like numbered parts of one recording: a word of warning, with a --group-by to copy.
+
+`inspect` and `train` both ask here, so they give the same advice.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,8 @@ import re
 import shlex
 from collections import Counter
 from dataclasses import dataclass
+
+import numpy as np
 
 from earmark.data.manifest import Manifest
 
@@ -29,13 +34,18 @@ class Suggestion:
     prefixes: tuple[tuple[str, int], ...]
 
     @property
+    def option(self) -> str:
+        """As typed on the command line."""
+        return f"--group-by {shlex.quote(self.pattern)}"
+
+    @property
     def message(self) -> str:
         shown = ", ".join(f"{prefix} ({count} files)" for prefix, count in self.prefixes[:6])
         more = f" and {len(self.prefixes) - 6} more" if len(self.prefixes) > 6 else ""
         return (
             f"{self.tag!r}: file names look like parts of {len(self.prefixes)} recordings: {shown}{more}. Parts of one "
             f"recording in train and test make the result look better than it is. If they are: "
-            f"--group-by {shlex.quote(self.pattern)}"
+            f"{self.option}"
         )
 
 
@@ -55,8 +65,9 @@ def suggest_groups(manifest: Manifest) -> list[Suggestion]:
         for beginning in found:
             classes.setdefault(beginning, set()).update(manifest.labels_of(i)[:1])
     given = manifest.rows["group_is_given"].to_numpy(dtype=bool)
+    again = manifest.rows["recording"].duplicated().to_numpy()  # another clip of the same file
     for column, tag in enumerate(manifest.vocabulary.tags):
-        mine = [i for i in range(len(manifest)) if manifest.targets[i, column] > 0.5]
+        mine = np.flatnonzero((manifest.targets[:, column] > 0.5) & ~again).tolist()
         if len(mine) < _LEAST_PARTS or given[mine].any():
             continue
         counts = Counter(beginning for i in mine for beginning in beginnings[i] if len(classes[beginning]) == 1)

@@ -19,13 +19,5 @@ def next_step(found: Inspection, data: Path) -> tuple[str, str]:
         return "say what the files are (a folder per class, or a manifest.csv with path and labels), then", (
             f"earmark train {folder} --out model/"
         )
-    options = "".join(f" {option}" for option in _one_each(found))
+    options = "".join(f" {guess.option}" for guess in found.guesses)
     return "train a tagger:", f"earmark train {folder}{options} --out model/"
-
-
-def _one_each(found: Inspection) -> list[str]:
-    """The first guess for every class: a start that the user can correct."""
-    chosen: dict[str | None, str] = {}
-    for guess in found.guesses:
-        chosen.setdefault(guess.tag, guess.option)
-    return list(chosen.values())

@@ -8,8 +8,8 @@ from typing import Any, Literal
 
 import pandas as pd
 
+from earmark.data.group_names import Suggestion
 from earmark.explore.confounds import STRONG, Confound
-from earmark.explore.groups import GroupGuess
 
 FEWEST_GROUPS = 3  # one each for training, validation and test
 UNEVEN = 3.0
@@ -46,7 +46,7 @@ def find_all(
     exact: Sequence[Sequence[int]],
     copies: Sequence[Sequence[int]],
     confounds: Sequence[Confound],
-    guesses: Sequence[GroupGuess],
+    guesses: Sequence[Suggestion],
 ) -> list[Finding]:
     """Everything worth saying, problems first. Arguments as in `earmark.explore.inspect.Inspection`."""
     found = [
@@ -207,23 +207,23 @@ _ADVICE = {
 }
 
 
-def _groups(guesses: Sequence[GroupGuess]) -> list[Finding]:
+def _groups(guesses: Sequence[Suggestion]) -> list[Finding]:
     if not guesses:
         return []
     options = tuple(
         (
             guess.option,
-            f"{guess.groups} groups"
-            + (f" of {guess.tag}" if guess.tag else "")
-            + f", {guess.what}: {', '.join(guess.examples)}{', …' if guess.groups > len(guess.examples) else ''}",
+            f"{len(guess.prefixes)} groups of {guess.tag}: "
+            + ", ".join(f"{prefix} ({_n(count, 'file')})" for prefix, count in guess.prefixes[:6])
+            + (", …" if len(guess.prefixes) > 6 else ""),
         )
         for guess in guesses
     )
     text = (
-        "File names look as if several files came from one recording, speaker or place; if such a group is split "
-        "between training and test, the figures come out too good."
+        "File names look like parts of a few recordings; if parts of one recording come into both training and test, "
+        "the figures come out too good."
     )
-    advice = "Give the pattern that fits, one for each class, to every command."
+    advice = "If they are, give the pattern to every command; speakers and places that names tell of deserve one too."
     return [Finding("warning", "Which files belong together?", text, advice, options)]
 
 

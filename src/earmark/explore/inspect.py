@@ -16,13 +16,13 @@ from earmark import layouts
 from earmark.audio.find import find_audio, looks_like_audio
 from earmark.audio.pool import map_files, time_limits
 from earmark.data.fingerprint import find_copies
+from earmark.data.group_names import Suggestion, suggest_groups
 from earmark.data.manifest import Manifest
 from earmark.data.prepared import Quarantined
 from earmark.data.splits import group_by as apply_groups
 from earmark.errors import InputError
 from earmark.explore.confounds import Confound, find_confounds
 from earmark.explore.findings import Finding, find_all
-from earmark.explore.groups import GroupGuess, guess_groups
 from earmark.explore.measure import Measured, measure
 from earmark.types import Progress, Quiet, Reason, Verdict
 
@@ -54,7 +54,7 @@ class Inspection:
         exact: clusters of rows of `files` with identical audio.
         copies: clusters of rows with the same recording in another coding, identical ones included.
         confounds: properties that give a class away.
-        guesses: patterns for `--group-by`.
+        guesses: patterns for `--group-by`, at most one a class.
         findings: what to know and to do, most pressing first.
     """
 
@@ -70,7 +70,7 @@ class Inspection:
     exact: list[list[int]]
     copies: list[list[int]]
     confounds: list[Confound]
-    guesses: list[GroupGuess]
+    guesses: list[Suggestion]
     findings: list[Finding]
 
     @property
@@ -140,10 +140,9 @@ class Inspection:
             "group_guesses": [
                 {
                     "tag": guess.tag,
-                    "regex": guess.regex,
+                    "pattern": guess.pattern,
                     "option": guess.option,
-                    "groups": guess.groups,
-                    "examples": guess.examples,
+                    "groups": dict(guess.prefixes),
                 }
                 for guess in self.guesses
             ],
@@ -189,8 +188,7 @@ def inspect(
     tags = manifest.vocabulary.tags if manifest else ()
     membership = _membership(files, manifest)
     files["tags"] = [tuple(tags[c] for c in np.flatnonzero(row)) for row in membership]
-    groups, given = _groups(files, manifest)
-    files["group"] = pd.Series(groups, dtype=object)
+    files["group"] = pd.Series(_groups(files, manifest), dtype=object)
     usable = [row for row, verdict in enumerate(files["verdict"]) if verdict != Verdict.QUARANTINED]
     exact = _equal(files, usable)
     stored = files["fingerprint"].tolist()
@@ -202,8 +200,7 @@ def inspect(
     pairs = [(usable[a], usable[b]) for a, b, _ in found]
     copies = _clusters([*pairs, *((c[0], other) for c in exact for other in c[1:])])
     confounds = find_confounds(files.iloc[usable], membership[usable], tags) if len(tags) > 1 else []
-    single = [t[0] if len(t) == 1 else "" for t in files["tags"]]
-    guesses = [] if given or not tags else guess_groups([Path(p).name for p in files["path"]], single)
+    guesses = suggest_groups(manifest) if manifest is not None and not group_by else []
     per_tag = _per_tag(files, membership, tags, manifest)
     kind = manifest.vocabulary.kind if manifest else None
     findings = find_all(files, per_tag, kind, note, exact, copies, confounds, guesses)
@@ -294,13 +291,12 @@ def _membership(files: pd.DataFrame, manifest: Manifest | None) -> npt.NDArray[n
     return membership
 
 
-def _groups(files: pd.DataFrame, manifest: Manifest | None) -> tuple[list[str], bool]:
-    """Each file's group, and whether the layout or the user gave any."""
+def _groups(files: pd.DataFrame, manifest: Manifest | None) -> list[str]:
+    """Each file's group; where nobody says, the file itself."""
     if manifest is None:
-        return files["recording"].tolist(), False
+        return [str(name) for name in files["recording"]]
     of = dict(zip(manifest.rows["uri"], manifest.rows["group"], strict=True))
-    groups = [of.get(path, name) for path, name in zip(files["path"], files["recording"], strict=True)]
-    return groups, bool(manifest.rows["group_is_given"].any())
+    return [of.get(path, name) for path, name in zip(files["path"], files["recording"], strict=True)]
 
 
 def _equal(files: pd.DataFrame, usable: list[int]) -> list[list[int]]:
