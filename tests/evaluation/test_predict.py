@@ -68,6 +68,13 @@ def test_nothing_left_says_why(data: Manifest) -> None:
         predict(Loudness(), data.take([1]))
 
 
+def test_nothing_left_counts_what_was_seen_and_what_is_broken(data: Manifest, tmp_path: Path) -> None:
+    samples, rate = soundfile.read(tmp_path / "a.wav", dtype="float32")
+    seen = frozenset({audio_sha256(samples, rate)})
+    with pytest.raises(InputError, match=r"2 of 3 clips .* \(--include-seen .*; 1 cannot be used, the first: .*d\.wav"):
+        predict_rows(Loudness(), data.take([0, 1, 3]), seen=seen, workers=1)
+
+
 def test_other_tags_are_refused(data: Manifest) -> None:
     class Other(Loudness):
         vocabulary = Vocabulary(("quiet", "loud"), "exclusive")

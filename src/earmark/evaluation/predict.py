@@ -117,8 +117,7 @@ def predict_rows(
     finally:
         progress.stop()
     if not rows:
-        reason = quarantine[0].message if quarantine else f"{len(left_out)} were in its training"
-        raise InputError(f"{manifest.name}: no clip is left to judge the model by ({reason}).")
+        raise InputError(_nothing_left(manifest, quarantine, left_out))
     order = np.argsort(rows, kind="stable")
     kept = manifest.take([rows[i] for i in order])
     clips = ClipPredictions(
@@ -133,6 +132,18 @@ def predict_rows(
         vocabulary=tagger.vocabulary,
     )
     return Predicted(clips, np.sort(np.asarray(rows, dtype=np.int64)), quarantine, sorted(left_out))
+
+
+def _nothing_left(manifest: Manifest, quarantine: list[Quarantined], left_out: list[int]) -> str:
+    reasons = []
+    if left_out:
+        reasons.append(
+            f"{len(left_out)} of {len(manifest)} clips are left out because the model was trained on that very audio "
+            "(--include-seen judges by them all the same, and flatters)"
+        )
+    if quarantine:
+        reasons.append(f"{len(quarantine)} cannot be used, the first: {quarantine[0].message.rstrip('.')}")
+    return f"{manifest.name}: no clip is left to judge the model by; {'; '.join(reasons) or 'it holds none'}."
 
 
 def _given(samples_of: Callable[[int], Samples], n: int) -> Iterator[tuple[int, Samples]]:
