@@ -127,17 +127,92 @@ def test_a_refused_file_costs_only_itself_and_is_named(toy, field, tmp_path):
         (["MODEL", "EMPTY"], b"no audio file in it"),
         (["MODEL", "x.wav", "--format", "xml"], b"expected one of csv"),
         (["MODEL", "x.wav", "--overlap", "1"], b"expected 0 <= overlap < 1"),
-        (["MODEL", "x.wav", "--json", "--format", "csv"], b"both want stdout"),
+        (
+            ["MODEL", "EMPTY", "EMPTY/*.wav"],
+            b"no audio file in it; expected WAV, FLAC, OGG, MP3, M4A and the like. (and",
+        ),
+        (["MODEL", "x.wav", "--top", "0"], b"top is 0; expected 1 or more"),
+        (["MODEL", "x.wav", "--timeout", "inf"], b"--timeout is inf: expected seconds"),
+        (["MODEL", "x.wav", "--out", "BELOW"], b"cannot be written (a file stands where its folder should be)"),
         (["MODEL", "x.wav", "--on", "0.2", "--off", "0.3", "--events"], b"expected off at most on"),
     ],
 )
 def test_bad_input_is_one_sentence_and_exit_2(toy, field, tmp_path, arguments, message):
     places = {"MODEL": str(toy.bundle.path), "EMPTY": str(tmp_path), "x.wav": str(field / "near" / "0.flac")}
-    done = earmark("tag", *[places.get(argument, argument) for argument in arguments])
+    places["BELOW"] = places["x.wav"] + "/o.csv"
+    done = earmark("tag", *[places.get(argument, argument) for argument in arguments], cwd=tmp_path)
     assert done.returncode == 2
     assert message in done.stderr
     assert done.stderr.count(b"\n") == 1
     assert done.stdout == b""
+
+
+def test_rows_and_the_json_object_cannot_share_stdout(toy):
+    done = earmark("tag", toy.bundle.path, "x.wav", "--json", "--format", "csv")
+    assert done.returncode == 2
+    assert "both want stdout" in json.loads(done.stdout)["error"]
+
+
+def test_a_pattern_that_matches_nothing_costs_only_itself(toy, field, tmp_path):
+    good = field / "near" / "1.flac"
+    done = earmark("tag", toy.bundle.path, good, "x*.wav", tmp_path, "--json", cwd=tmp_path)
+    assert done.returncode == 1
+    summary = json.loads(done.stdout)
+    assert (summary["tagged"], summary["refused"]) == (1, 2)
+    assert [entry["path"] for entry in summary["refusals"]] == ["x*.wav", str(tmp_path)]
+    assert b"refused (missing): x*.wav: no such file, and as a pattern it matches none." in done.stderr
+
+
+def test_a_full_disk_behind_the_rows_is_one_sentence(toy, field):
+    command = [sys.executable, "-m", "earmark.cli.main", "tag", str(toy.bundle.path), str(field), "--format", "csv"]
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(command, stdout=full, stderr=-1, check=False, timeout=60)
+    assert done.returncode == 1
+    assert done.stderr == (
+        b"earmark: the output: No space left on device; free some space and run the same command again.\n"
+    )
+
+
+def test_restart_takes_old_labels_away_and_nothing_else(toy, field, tmp_path):
+    out = tmp_path / "labels"
+    command = ["tag", toy.bundle.path, "--format", "audacity", "--out", out]
+    assert earmark(*command, field).returncode == 0
+    assert len(_labels(out)) == 8
+    (out / "notes.md").write_text("mine")
+    done = earmark(*command, field / "near", "--restart", "--on", 0.9)
+    assert done.returncode == 0, done.stderr
+    assert b"Next: open a recording in Audacity" in done.stdout
+    assert sorted(path.name for path in _labels(out)) == ["0.flac.txt", "1.flac.txt", "2.flac.txt", "3.flac.txt"]
+    assert (out / "notes.md").read_text() == "mine"
+    assert not list(out.rglob("far away"))
+
+
+def test_progress_of_a_folder_knows_its_end(toy, field):
+    ours, theirs = os.openpty()
+    command = [sys.executable, "-m", "earmark.cli.main", "tag", str(toy.bundle.path), str(field), "--json"]
+    run = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=theirs)
+    os.close(theirs)
+    told = b""
+    while True:
+        try:
+            told += os.read(ours, 4096)
+        except OSError:
+            break
+    assert run.wait() == 0
+    assert b"8/8" in told
+
+
+def test_ctrl_c_without_out_claims_nothing_kept(toy, field):
+    command = [sys.executable, "-m", "earmark.cli.main", "tag", str(toy.bundle.path), "-"]
+    run = subprocess.Popen(command, stdin=-1, stdout=-1, stderr=-1)
+    assert run.stdin is not None
+    assert run.stdout is not None
+    run.stdin.write(f"{field / 'near' / '0.flac'}\n".encode())
+    run.stdin.flush()
+    run.stdout.readline()  # it has tagged the first, and waits for the next name
+    run.send_signal(signal.SIGINT)
+    assert run.wait(timeout=30) == 1
+    assert run.communicate()[1] == b"earmark: stopped by Ctrl-C after 1 recording; nothing of it is kept.\n"
 
 
 def test_a_changed_byte_in_the_model_stops_the_command(toy, field, tmp_path):

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from earmark.audio.find import find_audio
-from earmark.errors import InputError
+from earmark.errors import AudioError
 from earmark.tagging.inputs import count_files, expand
+from earmark.tagging.journal import PathSet
 
 
 @pytest.fixture
@@ -44,15 +45,22 @@ def test_lists_by_line_and_by_nul(tree: Path):
     assert list(expand(["-"], listing, zero_separated=True)) == names
 
 
-def test_nothing_found_is_said(tree: Path):
+def test_an_input_in_which_nothing_is_found_costs_only_itself(tree: Path):
     (tree / "empty").mkdir()
-    with pytest.raises(InputError, match="no audio file in it"):
-        list(expand([str(tree / "empty")]))
-    with pytest.raises(InputError, match="as a pattern it matches none"):
-        list(expand([str(tree / "*.nope")]))
+    good, pattern = str(tree / "b/2.wav"), str(tree / "*.nope")
+    first, second, third, fourth = expand([good, str(tree / "empty"), pattern, good])
+    assert (first, fourth) == (good, good)
+    for error, name, why in ((second, str(tree / "empty"), "no audio"), (third, pattern, "as a pattern it matches")):
+        assert isinstance(error, AudioError)
+        assert (error.path, error.reason) == (name, "missing")
+        assert str(error).startswith(f"{name}: ")
+        assert why in str(error)
 
 
-def test_files_are_counted_only_where_they_are_known(tree: Path):
-    assert count_files([str(tree / "b/2.wav"), str(tree / "b/10.flac")]) == 2
-    assert count_files([str(tree)]) is None
+def test_files_are_counted_each_once_and_without_those_that_are_done(tree: Path):
+    done = PathSet()
+    done.add(str(tree / "b/2.wav"))
+    inputs = [str(tree), str(tree / "b" / "*.wav"), "gone.wav", "*.nope"]
+    assert count_files(inputs) == 5
+    assert count_files(inputs, done) == 4
     assert count_files(["-"]) is None

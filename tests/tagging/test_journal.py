@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from earmark.errors import InputError
+from earmark.errors import EarmarkError, InputError
 from earmark.tagging.journal import JournaledFile, PathSet
 
 OPTIONS = {"model": "a" * 64, "top": 3, "min_gap_s": 0.5, "threshold": None}
@@ -68,6 +68,7 @@ def test_what_was_written_but_not_vouched_for_is_cut_off(tmp_path: Path):
     first.commit()
     first.add("b.wav", b"b\n")
     first._file.flush()  # the rows are out, the journal line is not: here the kill comes
+    first._journal.close()  # as the system does for the dead: their locks are gone
     assert out.read_bytes() == b"head\na\nb\n"
     second = journaled(out)
     assert "b.wav" not in second.done
@@ -103,6 +104,53 @@ def test_a_file_of_somebody_else_is_not_written_over(tmp_path: Path):
     with pytest.raises(InputError, match="has no journal to go on from"):
         journaled(out)
     assert out.read_text() == "my thesis"
+
+
+def test_two_runs_do_not_write_to_one_output(tmp_path: Path):
+    out = tmp_path / "out.csv"
+    first = journaled(out)
+    first.add("a.wav", b"a\n")
+    for restart in (False, True):
+        with pytest.raises(InputError, match=r"out.csv: another run is writing to it"):
+            journaled(out, restart=restart)
+    first.add("b.wav", b"b\n")
+    first.close()
+    assert out.read_bytes() == b"head\na\nb\n"
+    journaled(out).close()
+
+
+def test_what_is_refused_leaves_no_journal_behind(tmp_path: Path):
+    (tmp_path / "out.csv").write_text("my thesis")
+    with pytest.raises(InputError):
+        journaled(tmp_path / "out.csv")
+    (tmp_path / "folder.csv").mkdir()
+    with pytest.raises(InputError, match="cannot be written"):
+        journaled(tmp_path / "folder.csv", restart=True)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["folder.csv", "out.csv"]
+
+
+def test_an_output_that_cannot_be_written_is_bad_input(tmp_path: Path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match=r"cannot be written .*; choose another --out"):
+        journaled(tmp_path / "file" / "out.csv", restart=True)
+
+
+def test_a_full_disk_is_one_sentence_and_costs_nothing_that_was_done(tmp_path: Path):
+    out = tmp_path / "out.csv"
+    first = journaled(out)
+    first.add("a.wav", b"a\n")
+    first.commit()
+    with open("/dev/full", "wb", buffering=0) as full:
+        real, first._file = first._file, full
+        with pytest.raises(EarmarkError, match=r"No space left on device.*what is done is kept") as error:
+            first.add("b.wav", b"b\n")
+        assert error.value.exit_code == 1
+        first.close()  # does not fail once more
+        real.close()
+    second = journaled(out)
+    assert "a.wav" in second.done
+    assert "b.wav" not in second.done
+    second.close()
 
 
 def test_paths_that_are_not_utf8_survive(tmp_path: Path):

@@ -3,13 +3,14 @@ from __future__ import annotations
 import csv
 import io
 import json
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from earmark.errors import InputError
+from earmark.errors import EarmarkError, InputError
 from earmark.tagging.output import (
     csv_header,
     csv_rows,
@@ -82,12 +83,40 @@ def test_unknown_rows_have_no_number(tmp_path: Path, scores):
     assert pd.read_parquet(tmp_path / "out.parquet")["logit"].isna().all()
 
 
-def test_a_path_that_is_not_utf8_keeps_its_bytes(scores):
+def test_a_path_that_is_not_utf8_is_spelt_out_alike_in_every_format(tmp_path: Path, scores):
     from dataclasses import replace
 
-    strange = replace(scores, recording="a\udcff.wav")
-    assert b"a\xff.wav," in csv_rows(strange, Choice())
-    assert json.loads(json_line(strange, Choice()))["path"]
+    strange = replace(scores, recording="a\udcff.wav", warning="a\udcff.wav: cut short")
+    rows = csv_rows(strange, Choice())
+    assert rows.startswith(rb"a\xff.wav,")
+    line = json.loads(json_line(strange, Choice()))
+    assert (line["path"], line["warning"]) == ("a\\xff.wav", "a\\xff.wav: cut short")
+    (tmp_path / "part").write_bytes(csv_header() + rows)
+    gathered_parquet(tmp_path / "part", tmp_path / "out.parquet")
+    assert set(pd.read_parquet(tmp_path / "out.parquet")["path"]) == {"a\\xff.wav"}
+
+
+@pytest.mark.parametrize("name", ["a\rb.wav", "a\nb.wav", "a\r\nb.wav", 'say "a".wav', "a,b.wav", '"'])
+def test_any_name_is_one_cell_of_its_row(tmp_path: Path, scores, name: str):
+    from dataclasses import replace
+
+    rows = csv_header() + csv_rows(replace(scores, recording=name), Choice())
+    (tmp_path / "part").write_bytes(rows)
+    with (tmp_path / "part").open(newline="") as file:
+        assert {row["path"] for row in csv.DictReader(file)} == {name}
+    assert set(pd.read_csv(tmp_path / "part")["path"]) == {name}
+    gathered_parquet(tmp_path / "part", tmp_path / "out.parquet")
+    assert set(pd.read_parquet(tmp_path / "out.parquet")["path"]) == {name}
+
+
+@pytest.mark.parametrize("gather", [partial(gathered_json, head={"model": "ab"}), gathered_parquet])
+def test_an_output_that_fails_at_the_end_leaves_no_half(tmp_path: Path, scores, gather):
+    (tmp_path / "part").write_bytes(csv_header() + csv_rows(scores, Choice()))
+    out = tmp_path / "out"
+    out.mkdir()  # nothing can be renamed onto a folder
+    with pytest.raises(EarmarkError, match=r"out: cannot be written .*what is done is kept"):
+        gather(tmp_path / "part", out)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "part"]
 
 
 def test_the_format_follows_the_word_or_the_name():

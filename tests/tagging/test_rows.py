@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -105,3 +107,17 @@ def test_what_rows_are_per():
         decide_per("window", events=True, format="csv")
     with pytest.raises(InputError, match="expected window, recording or event"):
         decide_per("song", events=False, format="csv")
+
+
+def test_refusing_says_unknown_in_json_too(scores):
+    unknown = {"tag": "unknown", "probability": None, "logit": None}
+    content = record(scores, Choice(refuse=True))
+    assert [window["tags"] == [unknown] for window in content["windows"]] == [False, True]
+    assert [tag["tag"] for tag in content["tags"]] == ["dog"]  # half of its windows are known
+    scores = replace(scores, unknown=np.float32([2, 2]))
+    assert record(scores, Choice(refuse=True, per="recording"))["tags"] == [unknown]
+    assert record(scores, Choice(refuse=True, per="event")) == {
+        **record(scores, Choice(refuse=True, per="recording")),
+        "events": [],
+    }
+    assert record(scores, Choice(per="recording"))["tags"][0]["tag"] == "dog"

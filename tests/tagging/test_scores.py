@@ -35,7 +35,6 @@ def test_top_is_by_the_mean_logit():
     scores = make_scores([[4, 0, -2], [-2, 2, -2]], thresholds=[0.5, 0.5, 0.5])
     assert [(score.tag, score.logit) for score in scores.top(2)] == [("dog", 1.0), ("cat", 1.0)]
     assert scores.top(1)[0] == TagScore("dog", float(np.float32(1 / (1 + np.exp(-1)))), 1.0)
-    np.testing.assert_allclose(scores.max_probabilities, 1 / (1 + np.exp([-4, -2, 2])), rtol=1e-6)
 
 
 def test_tags_are_those_at_or_above_their_threshold():
@@ -99,3 +98,12 @@ def test_predictions_name_the_model():
     assert len(predictions) == 2
     assert (predictions[1].start_s, predictions[1].stop_s, predictions[1].bundle_hash) == (1.0, 2.0, "ab" * 32)
     assert predictions[1].logits.tolist() == [-2, 2, -2]
+
+
+def test_refused_windows_count_in_no_mean():
+    scores = make_scores([[2, -9, -9], [9, -9, -9], [2, -9, -9]], thresholds=[0.5, 0.5, 0.5], unknown=[0, 2, 0])
+    (event,) = scores.events(min_gap_s=1.5, refuse=True)
+    sure = 1 / (1 + np.exp(-2))
+    assert (event.start_s, event.stop_s) == (0.0, 3.0)
+    assert event.probability == pytest.approx(sure)
+    assert event.mean_probability == pytest.approx(sure)

@@ -121,6 +121,19 @@ def test_samples_need_their_rate_and_must_be_numbers(tagger: Tagger, song):
 
 
 @pytest.mark.parametrize(
+    ("samples", "message"),
+    [
+        (np.zeros(8000, np.int16), "samples of int16; expected floats"),
+        (np.zeros((2, 8000), np.float32), r"shape \(2, 8000\) would be 8000 channels.*samples.T"),
+        (np.zeros((1, 2, 3), np.float32), r"expected \(n,\) or \(n, channels\)"),
+    ],
+)
+def test_samples_of_another_scale_or_shape_are_refused(tagger: Tagger, samples, message):
+    with pytest.raises(InputError, match=message):
+        tagger.tag(samples, 8000)
+
+
+@pytest.mark.parametrize(
     ("samples", "reason"), [(np.zeros(8000), "silent"), (np.full(100, 0.5), "too-short"), (np.empty(0), "empty")]
 )
 def test_a_file_that_preparing_would_refuse_is_refused(tagger: Tagger, tmp_path: Path, samples, reason):

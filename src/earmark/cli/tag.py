@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sys
+from contextlib import closing
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import typer
 
-from earmark.cli.console import Console
+from earmark.cli.console import Console, on_ctrl_c
 from earmark.errors import InputError
 
 if TYPE_CHECKING:
@@ -59,13 +60,13 @@ def tag(
 
     Exit code: 0 all tagged, 1 some files refused (each with a reason), 2 nothing could be tagged.
     """
-    from earmark.settings import load_settings
+    from earmark.settings import check_seconds, load_settings
     from earmark.tagging.decoder import Decoder
 
     console = Console(as_json=as_json)
-    # its interpreter starts while this one imports onnxruntime and opens the model
-    first = Decoder(timeout or load_settings().decode_timeout_s)
-    try:
+    limit = load_settings().decode_timeout_s if timeout is None else check_seconds("--timeout", timeout)
+    # the decoder's interpreter starts while this one imports onnxruntime and opens the model
+    with on_ctrl_c("nothing was tagged, run the same command again."), closing(Decoder(limit)) as first:
         from pathlib import Path
 
         from earmark.tagging.output import decide_format
@@ -73,7 +74,9 @@ def tag(
 
         target = Path(out) if out is not None else None
         kind = decide_format(format, target)
-        if kind is None and not (as_json or events or all_tags or per or top or threshold is not None):
+        if kind is None and not (
+            as_json or events or all_tags or per is not None or top is not None or threshold is not None
+        ):
             top = _SHOWN_TAGS
         choice = Choice(
             per=decide_per(per, events=events, format=kind),
@@ -95,19 +98,18 @@ def tag(
 
         tagger = load(model)
         records: list[dict[str, Any]] = []
+        sink = _sink(console, records, tagger, target, kind, choice, overlap, restart=restart)
         summary = tag_all(
             tagger,
             expand(inputs, _stdin() if "-" in inputs else None, zero_separated=null),
-            _sink(console, records, tagger, target, kind, choice, overlap, restart=restart),
-            total=count_files(inputs),
+            sink,
+            total=count_files(inputs, sink.done),
             overlap=overlap,
             workers=workers,
-            timeout_s=timeout,
+            timeout_s=limit,
             first=first,
             progress=console.progress(),
         )
-    finally:
-        first.close()
     _tell(console, summary, to_stdout=kind is not None and target is None, out=target)
     result = {"model": {"name": tagger.header.name, "hash": tagger.bundle.hash}, "out": out, **summary.to_json()}
     if kind is None:
@@ -178,6 +180,12 @@ def _tell(console: Console, summary: Summary, *, to_stdout: bool, out: Path | No
 def _next_step(summary: Summary, model: str, format: Format | None, out: Path | None) -> str | None:
     if format is None and summary.tagged:
         return f"earmark tag {model} ... --events --out tags.csv  (when each tag is heard, as a table)"
-    if out is not None and summary.refused:
+    if out is None:
+        return None
+    if summary.refused:
         return "mend or leave out the refused files, and run the same command again: only they are tried."
-    return None
+    if format == "audacity":
+        return f"open a recording in Audacity, then File > Import > Labels: they lie below {out}"
+    if format == "raven":
+        return f"open a recording in Raven, then its selection table below {out}"
+    return f"read {out}; the same command adds what is new among the recordings later."

@@ -78,7 +78,7 @@ class Summary:
 
     def sentence(self, out: Path | None) -> str:
         """What was done, for people."""
-        count = f"tagged {self.tagged} recording{'' if self.tagged == 1 else 's'}"
+        count = f"tagged {_recordings(self.tagged)}"
         speed = f", {self.audio_s / self.wall_s:,.0f} x real time" if self.wall_s else ""
         parts = [f"{count} ({_length(self.audio_s)} of audio in {self.wall_s:.1f} s{speed})"]
         if self.already:
@@ -97,9 +97,10 @@ class Summary:
 
 
 class Sink(Protocol):
-    """Where Scores go."""
+    """Where Scores go: `done` is what earlier runs had tagged, `keeps` whether a later one can go on from this."""
 
     done: PathSet
+    keeps: bool
 
     def add(self, scores: Scores) -> None: ...
     def finish(self) -> None: ...
@@ -110,7 +111,7 @@ class StreamSink:
     """Rows to an open stream, e.g. stdout: nothing is kept, so nothing can be gone on from."""
 
     def __init__(self, stream: BinaryIO, format: Format, choice: Choice) -> None:
-        self.done = PathSet()
+        self.done, self.keeps = PathSet(), False
         self._stream, self._choice = stream, choice
         self._encode = csv_rows if format == "csv" else json_line
         if format == "csv":
@@ -131,7 +132,7 @@ class CallSink:
     """Scores to a function."""
 
     def __init__(self, call: Callable[[Scores], None]) -> None:
-        self.done = PathSet()
+        self.done, self.keeps = PathSet(), False
         self.add = call
 
     def finish(self) -> None:
@@ -162,7 +163,7 @@ class FileSink:
             {"model": model, "format": format, "overlap": overlap, **asdict(choice)},
             restart=restart,
         )
-        self.done = self._file.done
+        self.done, self.keeps = self._file.done, True
 
     def add(self, scores: Scores) -> None:
         self._file.add(scores.recording, self._encode(scores, self._choice))
@@ -192,7 +193,7 @@ def file_sink(
 
 def tag_all(
     tagger: Tagger,
-    paths: Iterable[str],
+    paths: Iterable[str | AudioError],
     sink: Sink,
     *,
     total: int | None = None,
@@ -206,31 +207,34 @@ def tag_all(
 
     Args:
         tagger: does the tagging.
-        paths: of recordings, taken as they are needed; one that comes twice is tagged once.
+        paths: of recordings, taken as they are needed; one that comes twice is tagged once. An AudioError among them
+            (`expand` gives one for a pattern that matches nothing) is counted as refused.
         sink: takes the scores.
-        total: how many there are, where that is known; of 1, progress is told in seconds of audio.
+        total: how many of them are still to do, where that is known; of 1, progress is told in seconds of audio.
         overlap, workers, timeout_s, first: as in `tag_many`.
         progress: told of every recording.
 
     Raises:
         Interrupted: on Ctrl-C, after what was done is on the disk.
         InputError: from `paths`, or nothing in them.
+        EarmarkError: the sink cannot be written.
     """
     summary = Summary()
     began = time.monotonic()
     bar = progress or Quiet()
     alone = _Alone(bar) if total == 1 else None
     bar.start("tagging", total, "files")
+    nowhere: list[AudioError] = []
+    results = tag_many(
+        tagger,
+        _todo(paths, sink.done, summary, nowhere),
+        overlap=overlap,
+        workers=workers,
+        timeout_s=timeout_s,
+        first=first,
+        heard=alone,
+    )
     try:
-        results = tag_many(
-            tagger,
-            _todo(paths, sink.done, summary),
-            overlap=overlap,
-            workers=workers,
-            timeout_s=timeout_s,
-            first=first,
-            heard=alone,
-        )
         for result in results:
             if result.error is not None:
                 summary.refuse(result.error)
@@ -240,17 +244,26 @@ def tag_all(
             if alone is None:
                 bar.advance(note=f"{summary.audio_s / (time.monotonic() - began):,.0f} x real time")
         if not (summary.tagged or summary.already or summary.refused):
-            raise InputError("nothing to tag: no recording was named; name files, folders, patterns or - for a list.")
+            raise InputError(_no_recording(nowhere))
+        for error in nowhere:
+            summary.refuse(error)
         sink.finish()
     except KeyboardInterrupt:
-        raise Interrupted(
-            f"stopped after {summary.tagged} recordings; what is done is kept, run the same command again to go on."
-        ) from None
+        kept = "what is done is kept, run the same command again to go on." if sink.keeps else "nothing of it is kept."
+        raise Interrupted(f"stopped by Ctrl-C after {_recordings(summary.tagged)}; {kept}") from None
     finally:
+        results.close()
         bar.stop()
         sink.close()
         summary.wall_s = time.monotonic() - began
     return summary
+
+
+def _no_recording(nowhere: list[AudioError]) -> str:
+    if not nowhere:
+        return "nothing to tag: no recording was named; name files, folders, patterns or - for a list."
+    more = f" (and {len(nowhere) - 1} more such inputs)" if len(nowhere) > 1 else ""
+    return f"{nowhere[0]}{more}"
 
 
 class _Alone:
@@ -266,15 +279,24 @@ class _Alone:
         self._bar.advance(seconds)
 
 
-def _todo(paths: Iterable[str], done: PathSet, summary: Summary) -> Iterator[str]:
+def _todo(
+    paths: Iterable[str | AudioError], done: PathSet, summary: Summary, nowhere: list[AudioError]
+) -> Iterator[str]:
     taken = PathSet()
     for path in paths:
+        if isinstance(path, AudioError):
+            nowhere.append(path)
+            continue
         if not taken.add(path):
             continue
         if path in done:
             summary.already += 1
         else:
             yield path
+
+
+def _recordings(n: int) -> str:
+    return f"{n} recording{'' if n == 1 else 's'}"
 
 
 def _length(seconds: float) -> str:

@@ -18,7 +18,7 @@ class Event:
         start_s, stop_s: from the start of its first window to the end of its last.
         tag: what is heard.
         probability: the largest of its windows.
-        mean_probability: over its windows.
+        mean_probability: over its windows (those refused as unknown left out).
         logit: of the window with the largest probability.
     """
 
@@ -54,7 +54,8 @@ def find_events(
 
     Args:
         tag: the tag's name, copied into the events.
-        start_s, stop_s, probabilities, logits: (w,) of the windows in order of time.
+        start_s, stop_s, probabilities, logits: (w,) of the windows in order of time. A negative probability marks a
+            window that takes no part: it begins and holds no event, and counts in no mean.
         on: probability that starts an event.
         off: probability below which it ends, at most `on`.
     """
@@ -71,13 +72,14 @@ def find_events(
             merged.append((first, past))
     found = []
     for first, past in merged:
-        best = first + int(np.argmax(probabilities[first:past]))
+        spanned = np.asarray(probabilities[first:past])
+        best = first + int(np.argmax(spanned))
         event = Event(
             start_s=float(start_s[first]),
             stop_s=float(stop_s[past - 1]),
             tag=tag,
             probability=float(probabilities[best]),
-            mean_probability=float(np.mean(probabilities[first:past])),
+            mean_probability=float(np.mean(spanned[spanned >= 0])),
             logit=float(logits[best]),
         )
         if event.duration_s >= min_duration_s:

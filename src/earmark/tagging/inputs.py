@@ -7,12 +7,19 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from typing import BinaryIO
 
-from earmark.audio.find import looks_like_audio
-from earmark.errors import InputError
+from earmark.audio.find import walk_audio
+from earmark.errors import AudioError, InputError
+from earmark.tagging.journal import PathSet
+from earmark.types import Reason
 
 
-def expand(inputs: Iterable[str], listing: BinaryIO | None = None, *, zero_separated: bool = False) -> Iterator[str]:
-    """Paths of recordings in the order given; within a folder or a glob, sorted.
+def expand(
+    inputs: Iterable[str], listing: BinaryIO | None = None, *, zero_separated: bool = False
+) -> Iterator[str | AudioError]:
+    """Paths of recordings in the order given; within a folder or a pattern, sorted.
+
+    An input in which nothing is found (a folder without audio, a pattern that matches nothing) is given as an
+    AudioError MISSING in its place, so that it costs only itself.
 
     Args:
         inputs: files (taken as they are, audio or not: reading them gives the verdict), folders (searched for audio by
@@ -21,7 +28,7 @@ def expand(inputs: Iterable[str], listing: BinaryIO | None = None, *, zero_separ
         zero_separated: paths of the list end with NUL instead (`find -print0`).
 
     Raises:
-        InputError: a folder without audio, or a pattern that matches nothing.
+        InputError: `-` without a `listing`.
     """
     for text in inputs:
         if text == "-":
@@ -37,51 +44,45 @@ def expand(inputs: Iterable[str], listing: BinaryIO | None = None, *, zero_separ
             yield text
 
 
-def count_files(inputs: Sequence[str]) -> int | None:
-    """How many recordings `expand` will give, where that can be known without looking into folders and lists."""
-    plain = all(text != "-" and not os.path.isdir(text) and os.path.exists(text) for text in inputs)
-    return len(inputs) if plain else None
+def count_files(inputs: Sequence[str], done: PathSet | None = None) -> int | None:
+    """How many recordings of `inputs` are not in `done`, each counted once; None where a list is still to be read.
+
+    Folders are walked for it: that takes seconds for a million files, and without it nobody knows the time left.
+    """
+    if "-" in inputs:
+        return None
+    seen = PathSet()
+    had = done or PathSet()
+    return sum(isinstance(path, str) and seen.add(path) and path not in had for path in expand(inputs))
 
 
-def _found(folder: str) -> Iterator[str]:
+def _found(folder: str) -> Iterator[str | AudioError]:
     empty = True
-    for name in _walk(folder):
-        empty = False
-        yield name
+    try:
+        for path in walk_audio(folder):
+            empty = False
+            yield str(path)
+    except InputError as error:  # it cannot be listed; what was found before stands
+        yield AudioError(folder, Reason.MISSING, str(error))
+        return
     if empty:
-        raise InputError(f"{folder}: no audio file in it; expected WAV, FLAC, OGG, MP3, M4A and the like.")
+        yield _nothing(folder, "no audio file in it; expected WAV, FLAC, OGG, MP3, M4A and the like.")
 
 
-def _walk(folder: str) -> Iterator[str]:
-    """What `earmark.audio.find.find_audio` finds, folder by folder: a list of a million paths is never made."""
-    seen: set[tuple[int, int]] = set()
-    for place, folders, files in os.walk(folder, followlinks=True, onerror=_refuse):
-        status = os.stat(place)
-        if (status.st_dev, status.st_ino) in seen:
-            folders.clear()
-            continue
-        seen.add((status.st_dev, status.st_ino))
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        files.sort()
-        for name in files:
-            if not name.startswith(".") and looks_like_audio(name):
-                yield os.path.join(place, name)
+def _nothing(text: str, why: str) -> AudioError:
+    return AudioError(text, Reason.MISSING, f"{text}: {why}")
 
 
-def _refuse(error: OSError) -> None:
-    raise InputError(f"{error.filename}: cannot be listed ({error.strerror}); check its permissions.") from None
-
-
-def _matched(pattern: str) -> Iterator[str]:
-    empty = True
-    for name in sorted(glob.iglob(pattern, recursive=True)):
-        empty = False
-        if os.path.isdir(name):
-            yield from _walk(name)
-        else:
+def _matched(pattern: str) -> Iterator[str | AudioError]:
+    names = sorted(glob.iglob(pattern, recursive=True))
+    if not names:
+        yield _nothing(pattern, "no such file, and as a pattern it matches none.")
+    for name in names:
+        if not os.path.isdir(name):
             yield name
-    if empty:
-        raise InputError(f"{pattern}: no such file, and as a pattern it matches none.")
+            continue
+        # of many folders that match, some may well hold no sound
+        yield from (path for path in _found(name) if isinstance(path, str))
 
 
 def _listed(listing: BinaryIO, separator: bytes) -> Iterator[str]:

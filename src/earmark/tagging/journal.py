@@ -3,22 +3,25 @@
 `OUT.journal` is a text file of one JSON object a line. The first names the model and the options; every other names one
 recording and the size that the output had once its rows were in it. The output is flushed to the disk before the lines
 that speak of it, so whatever lies beyond the last line's size was being written when the run stopped, and is cut off.
+A run holds a lock on its journal, so that two with the same output do not mix their rows.
 """
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
 import time
 from array import array
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 
-from earmark.errors import InputError
+from earmark.errors import EarmarkError, InputError
 
 _COMMIT_S = 1.0  # at most this much work is lost to a kill
 _COMMIT_FILES = 256
@@ -77,7 +80,8 @@ class JournaledFile:
         restart: forget what was done, and write anew.
 
     Raises:
-        InputError: an output without a journal stands there, or its journal is of another model or other options.
+        InputError: an output without a journal stands there, its journal is of another model or other options, another
+            run is writing to it, or it cannot be written.
     """
 
     def __init__(self, path: Path, header: bytes, options: Mapping[str, Any], *, restart: bool = False) -> None:
@@ -87,69 +91,106 @@ class JournaledFile:
         self._pending: list[dict[str, Any]] = []
         self._committed_at = time.monotonic()
         self._end = 0
-        if restart:
-            self.journal_path.unlink(missing_ok=True)
-            path.unlink(missing_ok=True)
-        keep = self._read(options)
+        self._failed = False
         try:
-            self._journal = _open(self.journal_path, keep)
-            self._file = _open(path, self._end)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._journal, is_new = _own(self.journal_path)
         except OSError as error:
-            raise InputError(f"{path}: cannot be written ({error.strerror}); choose another --out.") from None
+            raise self._refused(error) from None
+        try:
+            if restart:
+                self._journal.truncate(0)
+            keep = self._read(options, may_begin=restart or not is_new)
+            self._file = path.open("r+b" if path.exists() else "w+b")
+            for file, size in ((self._journal, keep), (self._file, self._end)):
+                file.truncate(size)
+                file.seek(size)
+        except (OSError, InputError) as error:
+            if is_new:
+                self.journal_path.unlink()
+            self._journal.close()
+            if isinstance(error, OSError):
+                raise self._refused(error) from None
+            raise
         if keep == 0:
-            self._journal.write(_line({"earmark-tag": 1, **options}))
-            self._file.write(header)
+            try:
+                self._journal.write(_line({"earmark-tag": 1, **options}))
+                self._file.write(header)
+            except OSError as error:
+                raise self._broken(error) from None
             self._end = len(header)
             self._pending.append({"end": self._end})
             self.commit()
 
     def add(self, path: str, data: bytes) -> None:
         """A recording's rows, written once and for all."""
-        self._file.write(data)
+        try:
+            self._file.write(data)
+        except OSError as error:
+            raise self._broken(error) from None
         self._end += len(data)
         self._pending.append({"path": path, "end": self._end})
         if len(self._pending) >= _COMMIT_FILES or time.monotonic() - self._committed_at > _COMMIT_S:
             self.commit()
 
     def commit(self) -> None:
-        """Rows to the disk, then the lines that vouch for them."""
+        """Rows to the disk, then the lines that vouch for them.
+
+        Raises:
+            EarmarkError: the disk is full, or fails. What was committed before is safe.
+        """
         if self._pending:
-            _sync(self._file)
-            self._journal.write(b"".join(_line(entry) for entry in self._pending))
-            _sync(self._journal)
+            try:
+                _sync(self._file)
+                self._journal.write(b"".join(_line(entry) for entry in self._pending))
+                _sync(self._journal)
+            except OSError as error:
+                raise self._broken(error) from None
             self._pending = []
         self._committed_at = time.monotonic()
 
     def close(self) -> None:
-        self.commit()
-        self._file.close()
-        self._journal.close()
+        """Commit what is pending, unless the disk has failed before, and let go of the files."""
+        try:
+            if not self._failed:
+                self.commit()
+        finally:
+            for file in (self._file, self._journal):
+                with suppress(OSError):  # of what a failed disk did not take, the error is already on its way
+                    file.close()
 
-    def _read(self, options: Mapping[str, Any]) -> int:
+    def _read(self, options: Mapping[str, Any], *, may_begin: bool) -> int:
         """Take up what the journal says; returns how many of its bytes are whole lines (0: begin anew)."""
-        if not self.journal_path.exists():
-            if self.path.exists() and self.path.stat().st_size:
-                raise InputError(
-                    f"{self.path}: stands there already and has no journal to go on from; "
-                    "choose another --out, or --restart to write it anew."
-                )
-            return 0
         size = self.path.stat().st_size if self.path.exists() else 0
+        if size and not may_begin:
+            raise InputError(
+                f"{self.path}: stands there already and has no journal to go on from; "
+                "choose another --out, or --restart to write it anew."
+            )
         whole = 0
-        with self.journal_path.open("rb") as file:
-            for number, line in enumerate(file):
-                entry = _parsed(line)
-                if entry is None or (number and entry["end"] > size):  # torn by a kill, or the output is behind it
-                    break
-                if number == 0:
-                    self._check(entry, options)
-                else:
-                    self._end = entry["end"]
-                    if "path" in entry:
-                        self.done.add(entry["path"])
-                whole += len(line)
+        self._journal.seek(0)
+        for number, line in enumerate(self._journal):
+            entry = _parsed(line)
+            if entry is None or (number and entry["end"] > size):  # torn by a kill, or the output is behind it
+                break
+            if number == 0:
+                self._check(entry, options)
+            else:
+                self._end = entry["end"]
+                if "path" in entry:
+                    self.done.add(entry["path"])
+            whole += len(line)
         # a journal of which not even the first entry is whole begins anew
         return whole if self._end or len(self.done) else 0
+
+    def _refused(self, error: OSError) -> InputError:
+        blocked = isinstance(error, (FileExistsError, NotADirectoryError))
+        why = "a file stands where its folder should be" if blocked else error.strerror or str(error)
+        return InputError(f"{self.path}: cannot be written ({why}); choose another --out.")
+
+    def _broken(self, error: OSError) -> EarmarkError:
+        self._failed = True
+        return cannot_write(self.path, error)
 
     def _check(self, entry: dict[str, Any], options: Mapping[str, Any]) -> None:
         before = {key: value for key, value in entry.items() if key != "earmark-tag"}
@@ -162,12 +203,30 @@ class JournaledFile:
                 )
 
 
-def _open(path: Path, keep: int) -> BinaryIO:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    file = path.open("r+b" if path.exists() else "w+b")
-    file.truncate(keep)
-    file.seek(keep)
-    return file
+def cannot_write(path: Path, error: OSError) -> EarmarkError:
+    """The sentence for a disk that takes no more in the middle of the work."""
+    why = error.strerror or str(error)
+    return EarmarkError(
+        f"{path}: cannot be written ({why}); what is done is kept: free some space or mend the disk, and run the same "
+        "command again to go on."
+    )
+
+
+def _own(path: Path) -> tuple[BinaryIO, bool]:
+    """The journal at `path`, ours alone until it is closed or this process ends; and whether it is new."""
+    try:
+        descriptor, is_new = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666), True
+    except FileExistsError:
+        descriptor, is_new = os.open(path, os.O_RDWR), False
+    file = os.fdopen(descriptor, "r+b")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        raise InputError(
+            f"{path.with_suffix('')}: another run is writing to it; wait for its end, or choose another --out."
+        ) from None
+    return file, is_new
 
 
 def _sync(file: BinaryIO) -> None:

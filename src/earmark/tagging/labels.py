@@ -5,13 +5,15 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
 from earmark.errors import InputError
 from earmark.formats import audacity, raven
+from earmark.formats.names import printable
 from earmark.formats.spans import Span
-from earmark.tagging.journal import JournaledFile, PathSet
+from earmark.tagging.journal import JournaledFile, PathSet, cannot_write
 from earmark.tagging.output import Format, short
 from earmark.tagging.rows import Choice, rows
 from earmark.tagging.scores import Scores
@@ -43,13 +45,18 @@ class LabelFolder:
         ]
         name = self._name(scores.recording)
         target = self.folder / name
-        target.parent.mkdir(parents=True, exist_ok=True)
         partial = target.with_name(f".{target.name}.part")
-        if self._format == "audacity":
-            audacity.write(partial, spans)
-        else:
-            raven.write(partial, spans, begin_file=Path(scores.recording).name)
-        os.replace(partial, target)
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if self._format == "audacity":
+                audacity.write(partial, spans)
+            else:
+                raven.write(partial, spans, begin_file=printable(Path(scores.recording).name))
+            os.replace(partial, target)
+        except OSError as error:
+            with suppress(OSError):
+                partial.unlink()
+            raise cannot_write(target, error) from None
         return name
 
     def _name(self, recording: str) -> str:
@@ -70,7 +77,8 @@ class FolderSink:
         listing = out / "earmark-tag.files"
         if out.exists() and not out.is_dir():
             raise InputError(f"{out}: a file; {format} writes one file a recording, name a folder.")
-        if out.is_dir() and any(out.iterdir()) and not listing.exists():
+        before = _listed(listing)
+        if out.is_dir() and before is None and any(out.iterdir()):
             raise InputError(f"{out}: holds files that are not of `earmark tag`; name an empty or a new folder.")
         self._choice = choice
         self._file = JournaledFile(
@@ -79,9 +87,11 @@ class FolderSink:
             {"model": model, "format": format, "overlap": overlap, **asdict(choice)},
             restart=restart,
         )
-        self.done = self._file.done
-        taken = listing.read_bytes().split(b"\0")[:-1]
-        self._labels = LabelFolder(out, format, (os.fsdecode(name) for name in taken))
+        self.done, self.keeps = self._file.done, True
+        if restart:  # only now, when the lock is ours and the options are right
+            for name in before or []:
+                _remove(out, name)
+        self._labels = LabelFolder(out, format, _listed(listing) or [])
 
     def add(self, scores: Scores) -> None:
         name = self._labels.write(scores, self._choice)
@@ -92,3 +102,30 @@ class FolderSink:
 
     def close(self) -> None:
         self._file.close()
+
+
+def _listed(listing: Path) -> list[str] | None:
+    """Label files (relative to the folder) that are named in `listing`; None without one."""
+    try:
+        return [os.fsdecode(name) for name in listing.read_bytes().split(b"\0")[:-1]]
+    except FileNotFoundError:
+        return None
+
+
+def _remove(folder: Path, name: str) -> None:
+    """A label file of an earlier run, and the folders that this empties."""
+    path = folder / name
+    if ".." in path.parts or Path(name).is_absolute():  # no name that was written here
+        return
+    try:
+        path.unlink(missing_ok=True)
+        for parent in path.parents:
+            if parent == folder or any(parent.iterdir()):
+                return
+            parent.rmdir()
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise InputError(
+            f"{path}: cannot be removed ({error.strerror}); change its permissions, or choose another --out."
+        ) from None

@@ -5,12 +5,12 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from earmark.errors import AudioError
-from earmark.settings import load_settings
+from earmark.settings import check_seconds, load_settings
 from earmark.tagging.decoder import Decoder
 from earmark.tagging.scores import Scores
 from earmark.tagging.tagger import Tagger, checked
@@ -40,7 +40,7 @@ def tag_many(
     timeout_s: float | None = None,
     first: Decoder | None = None,
     heard: Heard | None = None,
-) -> Iterator[Tagged]:
+) -> Generator[Tagged]:
     """Tag recordings, in the order in which they are done. The numbers are those of `Tagger.tag`.
 
     A file is decoded in another process, in blocks. One that crashes or hangs the decoder costs only itself. Memory
@@ -56,7 +56,8 @@ def tag_many(
         heard: told of every block.
     """
     settings = load_settings()
-    lanes = _Lanes(tagger, iter(paths), overlap, heard, timeout_s or settings.decode_timeout_s, first)
+    limit = settings.decode_timeout_s if timeout_s is None else check_seconds("timeout_s", timeout_s)
+    lanes = _Lanes(tagger, iter(paths), overlap, heard, limit, first)
     try:
         yield from lanes.run(workers or settings.workers)
     finally:

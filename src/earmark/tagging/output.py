@@ -7,16 +7,19 @@ made into OUT at the end. `earmark.tagging.labels` writes Audacity labels and Ra
 from __future__ import annotations
 
 import csv
-import io
 import json
 import os
+import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
 from earmark.errors import InputError
+from earmark.formats.names import printable
+from earmark.tagging.journal import cannot_write
 from earmark.tagging.rows import Choice, record, rows
 from earmark.tagging.scores import COLUMNS, Row, Scores
 
@@ -34,6 +37,7 @@ _SUFFIXES: dict[str, Format] = {
     ".ndjson": "jsonl",
 }
 _PARQUET_ROWS = 65_536
+_SPECIAL = re.compile(r'[,"\r\n]')
 
 
 def format_of(path: Path) -> Format:
@@ -70,30 +74,27 @@ def csv_header() -> bytes:
 
 def csv_rows(scores: Scores, choice: Choice) -> bytes:
     """The rows as CSV (UTF-8, LF). Numbers are the shortest that give the same float32 back."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerows(_cells(row) for row in rows(scores, choice))
-    # a path that is not UTF-8 keeps its bytes
-    return text.getvalue().encode("utf-8", "surrogateescape")
+    return "".join(",".join(_cells(row)) + "\n" for row in rows(scores, choice)).encode()
 
 
 def json_line(scores: Scores, choice: Choice) -> bytes:
     """The recording as one line of JSON."""
     content = _shortened(record(scores, choice))
-    return (json.dumps(content, ensure_ascii=False, allow_nan=False) + "\n").encode("utf-8", "backslashreplace")
+    content["path"] = printable(content["path"])
+    if content["warning"] is not None:  # it may name the file
+        content["warning"] = printable(content["warning"])
+    return (json.dumps(content, ensure_ascii=False, allow_nan=False) + "\n").encode()
 
 
 def gathered_json(part: Path, out: Path, head: dict[str, Any]) -> None:
     """JSON lines in `part` -> one JSON object at `out`: `head` and `recordings`, a line at a time."""
-    partial = out.with_name(f".{out.name}.part")
-    with part.open("rb") as lines, partial.open("wb") as file:
+    with _whole(out) as partial, part.open("rb") as lines, partial.open("wb") as file:
         file.write(json.dumps(head, ensure_ascii=False).encode()[:-1] + b', "recordings": [')
         for number, line in enumerate(lines):
             file.write((b",\n" if number else b"\n") + line.rstrip(b"\n"))
         file.write(b"\n]}\n")
         file.flush()
         os.fsync(file.fileno())
-    os.replace(partial, out)
 
 
 def gathered_parquet(part: Path, out: Path) -> None:
@@ -111,20 +112,30 @@ def gathered_parquet(part: Path, out: Path) -> None:
             ("logit", pa.float32()),
         ]
     )
-    partial = out.with_name(f".{out.name}.part")
-    with pq.ParquetWriter(partial, schema, compression="zstd") as writer:
+    with _whole(out) as partial, pq.ParquetWriter(partial, schema, compression="zstd") as writer:
         for chunk in _chunks(part):
             columns = list(zip(*chunk, strict=True))
             numbers = [[float(cell) if cell else None for cell in columns[i]] for i in (1, 2, 4, 5)]
             start, end, probability, logit = numbers
             table = pa.table([columns[0], start, end, columns[3], probability, logit], schema=schema)
             writer.write_table(table)
-    os.replace(partial, out)
+
+
+@contextmanager
+def _whole(out: Path) -> Iterator[Path]:
+    """A path beside `out` to write to, which becomes `out` once it is written; if it cannot be, nothing is left."""
+    partial = out.with_name(f".{out.name}.part")
+    try:
+        yield partial
+        os.replace(partial, out)
+    except OSError as error:
+        raise cannot_write(out, error) from None
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def _chunks(part: Path) -> Iterator[list[list[str]]]:
-    # what is not UTF-8 in a path cannot be written to Parquet as it is
-    with part.open(encoding="utf-8", errors="backslashreplace", newline="") as file:
+    with part.open(encoding="utf-8", newline="") as file:
         reader = csv.reader(file)
         next(reader)
         chunk: list[list[str]] = []
@@ -139,7 +150,12 @@ def _chunks(part: Path) -> Iterator[list[list[str]]]:
 
 def _cells(row: Row) -> tuple[str, ...]:
     numbers = ("" if value is None else str(np.float32(value)) for value in (row.probability, row.logit))
-    return (row.path, repr(row.start_s), repr(row.end_s), row.tag, *numbers)
+    return (_quoted(printable(row.path)), repr(row.start_s), repr(row.end_s), _quoted(row.tag), *numbers)
+
+
+def _quoted(cell: str) -> str:
+    # by hand: with \n as its line end, the csv module leaves a \r bare, and readers see a new row there
+    return '"' + cell.replace('"', '""') + '"' if _SPECIAL.search(cell) else cell
 
 
 def short(value: float | None) -> float | None:

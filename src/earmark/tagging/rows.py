@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -103,13 +103,14 @@ def rows(scores: Scores, choice: Choice) -> Iterator[Row]:
 
 def record(scores: Scores, choice: Choice) -> dict[str, Any]:
     """The same as one JSON object a recording."""
-    whole = Choice(per="recording", threshold=choice.threshold, top=choice.top, all_tags=choice.all_tags)
+    whole = replace(choice, per="recording")
+    (_, _, whole_is_unknown, tags) = next(_spans(scores, whole))
     content: dict[str, Any] = {
         "path": scores.recording,
         "duration_s": scores.duration_s,
         "unknown": scores.is_unknown,
         "warning": scores.warning,
-        "tags": [tag._asdict() for tag in whole.pick(scores, scores.mean_probabilities, scores.mean_logits)],
+        "tags": _tags(tags, refused=whole_is_unknown and choice.refuse),
     }
     if choice.per == "event":
         content["events"] = [
@@ -125,10 +126,21 @@ def record(scores: Scores, choice: Choice) -> dict[str, Any]:
         ]
     elif choice.per == "window":
         content["windows"] = [
-            {"start_s": start, "end_s": stop, "unknown": unknown, "tags": [tag._asdict() for tag in tags]}
+            {
+                "start_s": start,
+                "end_s": stop,
+                "unknown": unknown,
+                "tags": _tags(tags, refused=unknown and choice.refuse),
+            }
             for start, stop, unknown, tags in _spans(scores, choice)
         ]
     return content
+
+
+def _tags(tags: list[TagScore], *, refused: bool) -> list[dict[str, Any]]:
+    if refused:
+        return [{"tag": UNKNOWN_TAG, "probability": None, "logit": None}]
+    return [tag._asdict() for tag in tags]
 
 
 def _events(scores: Scores, choice: Choice) -> list[Any]:

@@ -83,11 +83,6 @@ class Scores:
         return len(self.start_s)
 
     @property
-    def max_probabilities(self) -> Array:
-        """(tags,) the largest of any window: high for a tag that is heard once in a long recording."""
-        return np.asarray(self.probabilities.max(axis=0), np.float32)
-
-    @property
     def unknown_windows(self) -> npt.NDArray[np.bool_]:
         """(w,) True where the window is unlike anything the model was trained on."""
         if self.unknown is None or self.unknown_threshold is None:
@@ -110,17 +105,12 @@ class Scores:
         """
         return [score.tag for score in self.heard(self.mean_probabilities, self.mean_logits)]
 
-    def heard(self, probabilities: Array, logits: Array, threshold: float | None = None) -> list[TagScore]:
+    def heard(self, probabilities: Array, logits: Array) -> list[TagScore]:
         """The tags that count among (tags,) probabilities, likeliest first."""
-        limits = self.thresholds if threshold is None else np.full(len(self.vocabulary), threshold, np.float32)
-        if limits is None:
+        if self.thresholds is None:
             return self.best(probabilities, logits, 1)
-        count = int((probabilities >= limits).sum())
-        if self.vocabulary.kind == "exclusive" and threshold is None:
-            count = min(count, 1)
-        return [s for s in self.best(probabilities, logits, len(limits)) if s.probability >= limits[self._at(s)]][
-            :count
-        ]
+        reached = [s for s in self.best(probabilities, logits, len(self.vocabulary)) if self._reaches(s)]
+        return reached[:1] if self.vocabulary.kind == "exclusive" else reached
 
     def events(
         self,
@@ -198,5 +188,6 @@ class Scores:
         order = np.argsort(-probabilities, kind="stable")[:n].tolist()
         return [TagScore(self.vocabulary.tags[i], float(probabilities[i]), float(logits[i])) for i in order]
 
-    def _at(self, score: TagScore) -> int:
-        return self.vocabulary.column(score.tag)
+    def _reaches(self, score: TagScore) -> bool:
+        assert self.thresholds is not None
+        return bool(score.probability >= self.thresholds[self.vocabulary.column(score.tag)])

@@ -110,12 +110,13 @@ class Tagger:
         that nobody vouches for see `tag_many`, which decodes apart.
 
         Args:
-            source: a path; or samples (n,) or (n, channels), floating, with `sample_rate_hz`.
+            source: a path; or samples (n,) or (n, channels), floating, within [-1, 1], with `sample_rate_hz`.
             sample_rate_hz: of the samples.
             overlap: share of a window that the next one repeats, 0 <= overlap < 1; default: the model's own.
 
         Raises:
             AudioError: the file cannot be read; its `reason` says why.
+            InputError: samples of integers (their full scale is not said), or of another shape.
         """
         if isinstance(source, (str, Path)):
             if sample_rate_hz is not None:
@@ -127,7 +128,7 @@ class Tagger:
             return scores if blocks.warning is None else _with_warning(scores, blocks.warning)
         if sample_rate_hz is None:
             raise InputError("tag: samples need their sample_rate_hz, e.g. tagger.tag(samples, 44100).")
-        mono = resample(to_mono(np.asarray(source, np.float32)), sample_rate_hz, self.sample_rate_hz)
+        mono = resample(to_mono(_floating(source)), sample_rate_hz, self.sample_rate_hz)
         if not np.isfinite(mono).all():
             raise AudioError(
                 "samples", Reason.NON_FINITE, "tag: the samples hold NaN or infinity; expected finite numbers."
@@ -217,6 +218,24 @@ def load(path: str | Path, *, threads: int | None = None, verify: bool = True) -
         BundleError: no model folder, a changed byte, a newer format.
     """
     return Tagger(load_bundle(path, verify=verify), threads=threads)
+
+
+def _floating(source: npt.NDArray[np.floating]) -> Array:
+    """Samples as float32; InputError where their scale or shape is another than it must be."""
+    samples = np.asarray(source)
+    if not np.issubdtype(samples.dtype, np.floating):
+        raise InputError(
+            f"tag: samples of {samples.dtype}; expected floats within [-1, 1]: divide by the full scale, "
+            "e.g. samples / 32768 for int16."
+        )
+    if samples.ndim not in (1, 2):
+        raise InputError(f"tag: samples of shape {samples.shape}; expected (n,) or (n, channels).")
+    if samples.ndim == 2 and samples.shape[1] > max(1, samples.shape[0]):
+        raise InputError(
+            f"tag: samples of shape {samples.shape} would be {samples.shape[1]} channels; expected (n, channels): "
+            "hand over samples.T."
+        )
+    return np.asarray(samples, np.float32)
 
 
 def _session(bundle: Bundle, threads: int) -> ort.InferenceSession:
