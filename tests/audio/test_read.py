@@ -237,6 +237,21 @@ def test_cut_files_give_what_they_hold(formats: dict[str, Path], tmp_path: Path,
     assert np.abs(audio.samples[:settled] - whole.samples[:settled]).max() < 1e-6
 
 
+def test_streams_one_after_another_in_an_ogg_are_all_read(tmp_path: Path):
+    rng = np.random.default_rng(0)
+    parts = [(0.1 * rng.standard_normal(16000 * seconds)).astype(np.float32) for seconds in (3, 2)]
+    for n, part in enumerate(parts):
+        soundfile.write(tmp_path / f"{n}.ogg", part, 16000)
+    both = tmp_path / "both.ogg"
+    both.write_bytes(b"".join((tmp_path / f"{n}.ogg").read_bytes() for n in range(2)))
+    audio = read(both)
+    assert audio.warning is None
+    assert len(audio.samples) / 16000 == pytest.approx(5.0, abs=0.1)
+    assert np.corrcoef(audio.samples[:48000], parts[0])[0, 1] > 0.9
+    assert np.corrcoef(audio.samples[-32000:], read(tmp_path / "1.ogg").samples)[0, 1] > 0.9
+    assert probe(both).duration_s is None
+
+
 def test_a_header_that_lies_takes_no_memory(tmp_path: Path):
     flac = sounds.save(tmp_path / "lie.flac", sounds.sound(1.0), kind="FLAC")
     content = bytearray(flac.read_bytes())

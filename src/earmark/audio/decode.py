@@ -2,7 +2,8 @@
 
 MP3 goes to PyAV first: libsndfile ends at an estimate of the length where a variable bit rate has no Xing header (it
 lost a quarter of one test file), and its floats differ by a few 1e-8 with the size of the block that is read, so the
-hash of the decoded audio would depend on how it was read. PyAV takes about 1.4 times as long. Everything else goes to
+hash of the decoded audio would depend on how it was read. PyAV takes about 1.4 times as long. An OGG of several streams
+one after another goes to PyAV first too: libsndfile reads the first of them and says nothing. Everything else goes to
 soundfile first and to PyAV where soundfile refuses. Where a decoder gives up in the middle of a file, the next one goes
 on from there.
 """
@@ -49,7 +50,8 @@ class Decoding:
         self.at_end = False
         self.header = _header(path)
         order: list[type[SoundfileSource] | type[AvSource] | type[RiffSource]]
-        order = [AvSource, SoundfileSource] if self.header.kind == "MP3" else [SoundfileSource, AvSource]
+        av_first = self.header.kind == "MP3" or self.header.chained
+        order = [AvSource, SoundfileSource] if av_first else [SoundfileSource, AvSource]
         if self.header.riff is not None and 4 < self.header.riff.bytes_per_sample <= 8:
             order.insert(1, RiffSource)  # FFmpeg reads 64 bits too, but those of a big-endian file the wrong way round
         self._rest = iter(order)

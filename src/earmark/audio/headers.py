@@ -37,6 +37,8 @@ class Header:
     kind: `WAV`, `AIFF`, `FLAC`, `OGG`, `MP3`, `MP4`, ...; empty where the first bytes are of no known kind.
     frames: samples per channel that the header claims; None where it states none or where a decoder's word is as good.
     overclaim: how many times more sample bytes the header claims than the file holds; 1 for a whole file.
+    chained: an OGG whose last page belongs to another stream than its first: one recording after another, or sound
+        beside pictures.
     cut: the file ends inside a structure that says how long it is, though not how much follows.
     no_data: a WAV that ends before its samples begin.
     riff: integer PCM WAV data, whatever the width.
@@ -47,6 +49,7 @@ class Header:
     frames: int | None = None
     overclaim: float = 1.0
     cut: bool = False
+    chained: bool = False
     no_data: bool = False
     riff: RiffData | None = None
     tagged: bool = False
@@ -70,7 +73,8 @@ def read_header(path: Path) -> Header:
         if kind == "AIFF" and not tag_end:
             return Header("AIFF", frames=_aiff_frames(file))
         if kind == "OGG":
-            return Header("OGG", cut=_ogg_is_cut(file, size))
+            cut, chained = _ogg_end(file, size, serial=head[14:18])
+            return Header("OGG", cut=cut, chained=chained)
         if kind == "MP3" or (tag_end and not kind):
             return Header("MP3", frames=_mp3_frames(file, tag_end), tagged=tag_end > 0)
         return Header(kind)
@@ -174,18 +178,19 @@ def _aiff_frames(file: BinaryIO) -> int | None:
     return None
 
 
-def _ogg_is_cut(file: BinaryIO, size: int) -> bool:
-    """Whether the last page says it is longer than the file."""
+def _ogg_end(file: BinaryIO, size: int, serial: bytes) -> tuple[bool, bool]:
+    """Whether the last page says it is longer than the file, and whether it is of another stream than `serial`."""
     start = max(0, size - 2 * 65307)  # a page is at most 65,307 bytes
     file.seek(start)
     tail = file.read()
     last = tail.rfind(b"OggS")
     if last < 0:
-        return False
+        return False, False
     page = tail[last:]
+    chained = len(page) >= 18 and page[14:18] != serial
     if len(page) < 27 or len(page) < 27 + page[26]:
-        return True
-    return len(page) < 27 + page[26] + sum(page[27 : 27 + page[26]])
+        return True, chained
+    return len(page) < 27 + page[26] + sum(page[27 : 27 + page[26]]), chained
 
 
 def _mpeg_frame(head: bytes) -> tuple[int, int] | None:

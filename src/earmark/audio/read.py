@@ -75,7 +75,7 @@ def info_of(decoding: Decoding) -> AudioInfo:
     duration_s = None
     if source.claimed is not None:
         duration_s = source.claimed / source.sample_rate_hz if source.sample_rate_hz else None
-    elif isinstance(source, AvSource):
+    elif isinstance(source, AvSource) and not decoding.header.chained:  # of which it looks at one stream only
         duration_s = source.estimated_duration_s()
     return AudioInfo(
         str(decoding.path),
