@@ -21,3 +21,12 @@ def test_a_checkup_names_versions_formats_and_speed(tmp_path: Path) -> None:
     assert (found.cache_bytes, found.cache_free_bytes > 0) == (0, True)
     assert "real time" in found.speed
     assert not (tmp_path / "none").exists()
+
+
+def test_a_damaged_cache_is_told_and_fails_nothing(tmp_path: Path) -> None:
+    store = tmp_path / "audio" / "8000"
+    store.mkdir(parents=True)
+    (store / "index.parquet").write_bytes(b"no table")
+    found = check_up(Settings(cache_dir=tmp_path, workers=1, decode_timeout_s=1.0))
+    assert "index.parquet: the index of prepared audio cannot be read" in found.cache_trouble
+    assert found.formats["ogg"] == ""

@@ -33,6 +33,8 @@ def doctor(as_json: bool = typer.Option(False, "--json", help="One JSON object o
         console.say(f"  {name} does not work: {found.formats[name]}")
     free = size_words(found.cache_free_bytes)
     console.say(f"cache      {found.cache_dir}, {size_words(found.cache_bytes)}, {free} free")
+    if found.cache_trouble:
+        console.say(f"  {found.cache_trouble}")
     console.say(f"speed      {found.speed}")
     step = 'pip install "earmark[train]"' if found.missing else "earmark inspect SOUNDS/"
     console.finish(found.to_json(), next_step=step)

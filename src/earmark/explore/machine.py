@@ -49,6 +49,7 @@ class Checkup:
         gpus: names with their memory; empty where there is none.
         formats: for each format, '' if a second of sound survives being written and read, else what went wrong.
         cache_dir, cache_bytes, cache_free_bytes: prepared audio: where, how much, room left.
+        cache_trouble: why it cannot be read; empty where it can.
         decode_x: seconds of 44.1 kHz OGG decoded and resampled to 16 kHz per second on one core.
         spectra_x: seconds of 32 kHz audio turned into 1024-point spectra per second on one core.
     """
@@ -64,6 +65,7 @@ class Checkup:
     cache_dir: str
     cache_bytes: int
     cache_free_bytes: int
+    cache_trouble: str
     decode_x: float
     spectra_x: float
 
@@ -93,7 +95,7 @@ class Checkup:
 def check_up(settings: Settings) -> Checkup:
     """Look at everything; nothing is left behind and nothing of it fails the command."""
     flags = _flags()
-    stores = list_stores(settings.cache_dir)
+    cache_bytes, cache_trouble = _cache(settings.cache_dir)
     decode_x, spectra_x = _speed()
     return Checkup(
         versions=_versions(),
@@ -105,8 +107,9 @@ def check_up(settings: Settings) -> Checkup:
         gpus=_gpus(),
         formats=_formats(),
         cache_dir=str(settings.cache_dir),
-        cache_bytes=sum(store.bytes_on_disk for store in stores),
+        cache_bytes=cache_bytes,
         cache_free_bytes=_free(settings.cache_dir),
+        cache_trouble=cache_trouble,
         decode_x=decode_x,
         spectra_x=spectra_x,
     )
@@ -168,6 +171,14 @@ def _gpus() -> list[str]:
     except (OSError, subprocess.SubprocessError):
         return []
     return [line.strip() for line in told.splitlines() if line.strip()]
+
+
+def _cache(folder: Path) -> tuple[int, str]:
+    """Bytes of prepared audio, and why they cannot be counted: it is then that somebody asks the doctor."""
+    try:
+        return sum(store.bytes_on_disk for store in list_stores(folder)), ""
+    except (EarmarkError, OSError) as error:
+        return 0, str(error)
 
 
 def _free(folder: Path) -> int:
