@@ -1,11 +1,14 @@
 import json
+import os
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from earmark.data.manifest import Item, Manifest, build
-from earmark.reports.tables import data_table, write_split_tables
+from earmark.reports.content import ReportContent
+from earmark.reports.tables import data_table, write_predictions, write_split_tables
 
 
 @pytest.fixture
@@ -42,6 +45,18 @@ def test_split_tables(manifest: Manifest, tmp_path: Path) -> None:
     assert metadata["groups"] == {"train": 2, "val": 0, "test": 1}
     assert metadata["seed"] == 69
     assert metadata["front_end"] == {"n_mels": 64}
+
+
+def test_a_file_name_need_not_be_utf_8(tmp_path: Path, content: ReportContent) -> None:
+    path = tmp_path / os.fsdecode(b"bad\xff.wav")
+    path.write_bytes(b"x")
+    items = [Item(path, ("dog",), split="train")]
+    write_split_tables(tmp_path / "out", build(items, root=tmp_path, layout="folder"), seed=0, spec=None)
+    assert os.fsencode(path) in (tmp_path / "out" / "train.csv").read_bytes()
+    val = content.predictions["val"]
+    odd = replace(val, uris=[str(path)] * len(val), groups=[path.name] * len(val))
+    write_predictions(tmp_path / "p.parquet", {"val": odd}, content.evaluations, content.probabilities)
+    assert set(pd.read_parquet(tmp_path / "p.parquet")["group"]) == {"bad?.wav"}
 
 
 def test_data_table(manifest: Manifest) -> None:

@@ -73,10 +73,11 @@ def write_report(folder: Path, content: ReportContent) -> list[Path]:
     main = content.main_split
     examples = _examples(folder, content, written)
     page = _environment().get_template("report.html").render(_context(content, examples))
-    (folder / "report.html").write_text(page, encoding="utf-8")
+    # file names on disk need not be UTF-8, but a page must be
+    (folder / "report.html").write_text(page, encoding="utf-8", errors="replace")
 
     def put(name: str, data: str) -> None:
-        (folder / name).write_text(data, encoding="utf-8")
+        (folder / name).write_text(data, encoding="utf-8", errors="replace")
         written.append(folder / name)
 
     put("report.txt", render_text(content))

@@ -82,9 +82,10 @@ def write_split_tables(
                 "src": rows["group"].to_numpy()[at],
             },
             columns=list(SPLIT_COLUMNS),
+            dtype=object,  # a file name need not be UTF-8, and a column of pandas strings must be
         )
         path = folder / f"{name}.csv"
-        table.to_csv(path, index=False, encoding="utf-8")
+        table.to_csv(path, index=False, encoding="utf-8", errors="surrogateescape")  # a path stays the file's own
         written.append(path)
         heard = (manifest.targets[at] > 0.5).sum(axis=0)
         counts[name] = {tag: int(n) for tag, n in zip(manifest.vocabulary.tags, heard, strict=True)}
@@ -130,10 +131,10 @@ def write_predictions(
         truth, said = clips.truth, evaluations[split].predicted
         columns: dict[str, pa.Array] = {
             "split": pa.array([split] * len(clips)),
-            "path": pa.array([os.fspath(uri).encode("utf-8", "replace").decode() for uri in clips.uris]),
+            "path": pa.array([_plain(uri) for uri in clips.uris]),
             "start_s": pa.array(clips.start_s, from_pandas=True),
             "end_s": pa.array(clips.stop_s, from_pandas=True),
-            "group": pa.array(clips.groups),
+            "group": pa.array([_plain(group) for group in clips.groups]),
             "true": pa.array([[tags[i] for i in np.flatnonzero(row)] for row in truth], pa.list_(pa.string())),
             "predicted": pa.array([[tags[i] for i in np.flatnonzero(row)] for row in said], pa.list_(pa.string())),
             "correct": pa.array(((truth == said) | ~clips.mask).all(axis=1)),
@@ -145,3 +146,8 @@ def write_predictions(
                 columns[f"labelled:{tag}"] = pa.array(clips.mask[:, column])
         tables.append(pa.table(columns))
     pq.write_table(pa.concat_tables(tables), path, compression="zstd")
+
+
+def _plain(name: str) -> str:
+    """A path of raw bytes as text that Parquet takes."""
+    return os.fspath(name).encode("utf-8", "replace").decode()
