@@ -53,9 +53,10 @@ def test_a_file_name_need_not_be_utf_8(tmp_path: Path, content: ReportContent) -
     items = [Item(path, ("dog",), split="train")]
     write_split_tables(tmp_path / "out", build(items, root=tmp_path, layout="folder"), seed=0, spec=None)
     assert os.fsencode(path) in (tmp_path / "out" / "train.csv").read_bytes()
-    val = content.predictions["val"]
+    val = content.predictions["val"].labelled()
+    probabilities = {"val": content.probabilities["val"][: len(val)]}  # the last one is the one without labels
     odd = replace(val, uris=[str(path)] * len(val), groups=[path.name] * len(val))
-    write_predictions(tmp_path / "p.parquet", {"val": odd}, content.evaluations, content.probabilities)
+    write_predictions(tmp_path / "p.parquet", {"val": odd}, content.evaluations, probabilities)
     assert set(pd.read_parquet(tmp_path / "p.parquet")["group"]) == {"bad?.wav"}
 
 
