@@ -33,6 +33,7 @@ log = logging.getLogger("earmark.training")
 
 # Statistics of the bands are settled long before this many clips.
 STATISTICS_CLIPS = 2000
+LEAST_EPOCHS, MOST_EPOCHS, LEAST_STEPS = 20, 250, 1000
 
 
 def epochs_of(recipe: Recipe, clips: int) -> int:
@@ -41,7 +42,9 @@ def epochs_of(recipe: Recipe, clips: int) -> int:
     if chosen != "auto":
         return chosen
     heard = recipe.training.audio_hours * 3600 / (recipe.front_end.clip_s * max(1, clips))
-    return int(np.clip(round(heard), 20, 250))
+    steps = max(1, clips // recipe.training.batch_size)
+    most = max(MOST_EPOCHS, round(LEAST_STEPS / steps))  # a handful of clips needs its steps all the same
+    return int(np.clip(round(heard), LEAST_EPOCHS, most))
 
 
 def fit(task: Task, device: Device, *, progress: Progress | None = None) -> Fitted:
