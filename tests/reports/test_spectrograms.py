@@ -1,4 +1,5 @@
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -57,6 +58,14 @@ def test_npz_holds_what_the_front_end_makes(sounds: Path, tmp_path: Path) -> Non
     metadata = json.loads((tmp_path / "out/metadata.json").read_text())
     assert metadata["front_end"]["n_mels"] == 16
     assert metadata["pictures"] == {"unsplit": {"cat": 2, "dog": 4}}
+
+
+def test_a_file_name_need_not_be_utf_8(sounds: Path, tmp_path: Path) -> None:
+    (sounds / "dog" / "short.wav").rename(sounds / "dog" / os.fsdecode(b"short\xff.wav"))
+    assert export_spectrograms(read(sounds), SPEC, tmp_path / "out", format="npy").pictures == 6
+    index = pd.read_csv(tmp_path / "out" / "index.csv")
+    assert "dog/short\ufffd.npy" in index["path"].tolist()
+    assert all((tmp_path / "out" / name).is_file() for name in index["path"])
 
 
 def test_npy_and_png(sounds: Path, tmp_path: Path) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import tempfile
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -169,13 +171,13 @@ def _tasks(manifest: Manifest, spec: FeatureSpec) -> tuple[list[tuple[str, Pictu
 
 
 def _names(manifest: Manifest) -> list[str]:
-    """A path without suffix for each clip, like its recording's, each once."""
+    """A path without suffix for each clip, like its recording's, each once, and always UTF-8."""
     bases = []
     for recording in manifest.rows["recording"]:
         path = PurePosixPath(recording)
         parts = [part for part in path.with_suffix("").parts if part not in ("..", "/")]
-        bases.append("/".join(parts))
-    counts = pd.Series(bases).value_counts()
+        bases.append(_plain("/".join(parts)))
+    counts = Counter(bases)
     seen: dict[str, int] = {}
     result = []
     for base in bases:
@@ -187,12 +189,17 @@ def _names(manifest: Manifest) -> list[str]:
     return result
 
 
+def _plain(name: str) -> str:
+    """A name of raw bytes as text, with the replacement character for what is not UTF-8."""
+    return os.fsencode(name).decode("utf-8", "replace")
+
+
 def _index_row(manifest: Manifest, row: int, stem: str, format: str, label: str, start_s: float) -> dict[str, Any]:
     return {
-        "id": str(manifest.rows["recording"].iat[row]),
+        "id": _plain(str(manifest.rows["recording"].iat[row])),
         "label": label,
         "path": f"{stem}.{format}",
-        "src": str(manifest.rows["group"].iat[row]),
+        "src": _plain(str(manifest.rows["group"].iat[row])),
         "split": str(manifest.rows["split"].iat[row]),
         "start_s": round(start_s, 6),
     }
