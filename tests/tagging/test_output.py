@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import csv
+import errno
 import io
 import json
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -11,6 +13,7 @@ import pandas as pd
 import pytest
 
 from earmark.errors import EarmarkError, InputError
+from earmark.tagging.labels import LabelFolder
 from earmark.tagging.output import (
     csv_header,
     csv_rows,
@@ -73,8 +76,6 @@ def test_gathered_parquet_is_the_frame(tmp_path: Path, scores):
 
 
 def test_unknown_rows_have_no_number(tmp_path: Path, scores):
-    from dataclasses import replace
-
     refused = replace(scores, unknown=np.full(len(scores), 9, np.float32), unknown_threshold=1.0)
     data = csv_rows(refused, Choice(refuse=True))
     assert data.decode().splitlines()[-1].endswith(",unknown,,")
@@ -84,8 +85,6 @@ def test_unknown_rows_have_no_number(tmp_path: Path, scores):
 
 
 def test_a_path_that_is_not_utf8_is_spelt_out_alike_in_every_format(tmp_path: Path, scores):
-    from dataclasses import replace
-
     strange = replace(scores, recording="a\udcff.wav", warning="a\udcff.wav: cut short")
     rows = csv_rows(strange, Choice())
     assert rows.startswith(rb"a\xff.wav,")
@@ -98,8 +97,6 @@ def test_a_path_that_is_not_utf8_is_spelt_out_alike_in_every_format(tmp_path: Pa
 
 @pytest.mark.parametrize("name", ["a\rb.wav", "a\nb.wav", "a\r\nb.wav", 'say "a".wav', "a,b.wav", '"'])
 def test_any_name_is_one_cell_of_its_row(tmp_path: Path, scores, name: str):
-    from dataclasses import replace
-
     rows = csv_header() + csv_rows(replace(scores, recording=name), Choice())
     (tmp_path / "part").write_bytes(rows)
     with (tmp_path / "part").open(newline="") as file:
@@ -117,6 +114,18 @@ def test_an_output_that_fails_at_the_end_leaves_no_half(tmp_path: Path, scores, 
     with pytest.raises(EarmarkError, match=r"out: cannot be written .*what is done is kept"):
         gather(tmp_path / "part", out)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "part"]
+
+
+@pytest.mark.parametrize("format", ["audacity", "raven"])
+def test_a_disk_that_fails_a_label_file_is_a_failed_run(tmp_path: Path, scores, monkeypatch, format):
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("earmark.formats.spans.open", full, raising=False)
+    with pytest.raises(EarmarkError, match=r"name.wav.*cannot be written \(No space left on device\)") as error:
+        LabelFolder(tmp_path, format).write(replace(scores, recording="name.wav"), Choice(per="event"))
+    assert error.value.exit_code == 1
+    assert ".part:" not in str(error.value)
 
 
 def test_the_format_follows_the_word_or_the_name():

@@ -14,18 +14,17 @@ def check_file(path: Path) -> None:
         raise InputError(f"--out {path}: a folder; name a file, e.g. {path / 'report.html'}.")
     if path.exists() and not os.access(path, os.W_OK):
         raise InputError(f"--out {path}: this file cannot be written over; change its permissions or name another.")
-    _check_parent(path)
+    _check_place(path, path.absolute().parent)
 
 
 def check_folder(path: Path) -> None:
     """InputError unless files can be written into a folder at `path` (which may have to be made)."""
     if path.exists() and not path.is_dir():
         raise InputError(f"--out {path}: a file; name a folder.")
-    _check_parent(path / "file")
+    _check_place(path, path.absolute())
 
 
-def _check_parent(path: Path) -> None:
-    folder = path.absolute().parent
+def _check_place(path: Path, folder: Path) -> None:
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent
     if not folder.is_dir():

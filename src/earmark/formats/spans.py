@@ -73,4 +73,4 @@ def write_lines(path: str | os.PathLike[str], lines: list[str]) -> None:
             file.write("".join(f"{line}\n" for line in lines))
     except OSError as error:
         why = (error.strerror or str(error)).lower()
-        raise InputError(f"{path} cannot be written: {why}; check the folder and the room on the disk.") from None
+        raise InputError(f"{path} cannot be written: {why}; check the folder and the room on the disk.") from error

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import nullcontext, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
-from earmark.errors import AudioError, InputError, Interrupted
+from earmark.errors import AudioError, EarmarkError, InputError, Interrupted
 from earmark.tagging.decoder import Decoder
 from earmark.tagging.journal import JournaledFile, PathSet
 from earmark.tagging.many import tag_many
@@ -254,7 +256,9 @@ def tag_all(
     finally:
         results.close()
         bar.stop()
-        sink.close()
+        # on a disk that has failed, closing fails too: what came first is what is told
+        with suppress(EarmarkError) if sys.exception() else nullcontext():
+            sink.close()
         summary.wall_s = time.monotonic() - began
     return summary
 

@@ -54,9 +54,14 @@ class LabelFolder:
                 raven.write(partial, spans, begin_file=printable(Path(scores.recording).name))
             os.replace(partial, target)
         except OSError as error:
-            with suppress(OSError):
-                partial.unlink()
             raise cannot_write(target, error) from None
+        except InputError as error:
+            if isinstance(error.__cause__, OSError):  # the disk, not a tag that the format cannot hold
+                raise cannot_write(target, error.__cause__) from None
+            raise
+        finally:
+            with suppress(OSError):
+                partial.unlink(missing_ok=True)
         return name
 
     def _name(self, recording: str) -> str:
