@@ -96,6 +96,26 @@ def test_ctrl_c_while_tag_loads_its_model(tmp_path: Path) -> None:
     assert err == b"earmark: stopped by Ctrl-C; nothing was tagged, run the same command again.\n"
 
 
+def test_ctrl_c_that_native_code_turns_into_an_error_of_its_own(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def importing(*_: object) -> None:
+        try:
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(5)
+        except KeyboardInterrupt as error:
+            raise ImportError("initialization failed") from error
+
+    monkeypatch.setattr("earmark.recipes.recipe_names", importing)
+    monkeypatch.setattr("sys.argv", ["earmark", "recipes", "small-cnn"])
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(SystemExit) as left:
+        run()
+    assert left.value.code == 1
+    assert capsys.readouterr().err.startswith("earmark: stopped by Ctrl-C before it was done; ")
+    assert signal.getsignal(signal.SIGINT) is before
+
+
 def test_an_error_with_json_is_an_object_on_stdout(tmp_path: Path) -> None:
     done = earmark("inspect", tmp_path / "gone", "--json")
     assert done.returncode == 2

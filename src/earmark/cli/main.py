@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import sys
+import threading
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
 
 import typer
 from typer.main import get_command
@@ -12,7 +17,7 @@ from typer.main import get_command
 from earmark import __version__
 from earmark.cli import VERBS
 from earmark.cli.console import begin, fail, tidy
-from earmark.errors import EarmarkError
+from earmark.errors import EarmarkError, Interrupted
 
 app = typer.Typer(
     name="earmark",
@@ -24,6 +29,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+_STOPPED = "stopped by Ctrl-C before it was done; run the same command again."
 # typer does not export the base of its own usage errors
 _UsageError: type[typer.BadParameter] = typer.BadParameter.__mro__[1]
 # what the system says of a path that was badly chosen, as opposed to a disk that failed
@@ -56,15 +62,19 @@ def run() -> None:
     With --json an error is one JSON object on stdout too.
     """
     begin(as_json="--json" in sys.argv[1:])
+    stopped: list[int] = []
+    before = _watch_for_ctrl_c(stopped)
     try:
         code = _call(sys.argv[1:])
         sys.stdout.flush()  # here, where a full disk can still be told
     except EarmarkError as error:
-        code = fail(str(error), error.exit_code)
+        code = (
+            fail(_STOPPED, 1) if stopped and not isinstance(error, Interrupted) else fail(str(error), error.exit_code)
+        )
     except typer.Abort:
         code = fail("the question was not answered, so nothing was done.", 1)
     except KeyboardInterrupt:
-        code = fail("stopped by Ctrl-C before it was done; run the same command again.", 1)
+        code = fail(_STOPPED, 1)
     except BrokenPipeError:  # whoever read us, has read enough
         _drop_stdout()
         code = 1
@@ -72,9 +82,29 @@ def run() -> None:
         if error.filename is None:  # most likely a redirected stdout; what it still holds must not fail a second time
             _drop_stdout()
         code = fail(_sentence(error), 2 if error.errno in _BAD_PATH else 1)
+    except Exception:
+        if not stopped:
+            raise
+        code = fail(_STOPPED, 1)  # native code that is interrupted, an import of onnxruntime say, has errors of its own
     finally:
         tidy()
+        if before is not None:
+            signal.signal(signal.SIGINT, before)
     sys.exit(code)
+
+
+def _watch_for_ctrl_c(stopped: list[int]) -> Callable[[int, FrameType | None], Any] | None:
+    """From now on Ctrl-C is noted in `stopped` before it is raised; the handler of before, None if it stays."""
+    before = signal.getsignal(signal.SIGINT)
+    if before is not signal.default_int_handler or threading.current_thread() is not threading.main_thread():
+        return None  # ignored, as in the background, or somebody else's
+
+    def note(number: int, frame: FrameType | None) -> None:
+        stopped.append(number)
+        signal.default_int_handler(number, frame)
+
+    signal.signal(signal.SIGINT, note)
+    return signal.default_int_handler
 
 
 def _call(arguments: list[str]) -> int:
