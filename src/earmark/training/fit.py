@@ -34,6 +34,8 @@ log = logging.getLogger("earmark.training")
 # Statistics of the bands are settled long before this many clips.
 STATISTICS_CLIPS = 2000
 LEAST_EPOCHS, MOST_EPOCHS, LEAST_STEPS = 20, 250, 1000
+MOST_CLIPS = 100_000
+"""A short clip costs more than its share of the hours."""
 
 
 def epochs_of(recipe: Recipe, clips: int) -> int:
@@ -41,7 +43,7 @@ def epochs_of(recipe: Recipe, clips: int) -> int:
     chosen = recipe.training.epochs
     if chosen != "auto":
         return chosen
-    heard = recipe.training.audio_hours * 3600 / (recipe.front_end.clip_s * max(1, clips))
+    heard = min(recipe.training.audio_hours * 3600 / recipe.front_end.clip_s, MOST_CLIPS) / max(1, clips)
     steps = max(1, clips // recipe.training.batch_size)
     most = max(MOST_EPOCHS, round(LEAST_STEPS / steps))  # a handful of clips needs its steps all the same
     return int(np.clip(round(heard), LEAST_EPOCHS, most))
