@@ -105,8 +105,7 @@ def _level(samples: Tensor, snr_db: Tensor) -> Tensor:
 
 def mix(x: Tensor, parameters: Mix) -> Tensor:
     """(b, ...) samples or pictures, each with its partner (mixup, Zhang et al. 2017)."""
-    weights = _along(parameters.weights, x)
-    return x * weights + x[parameters.partners.to(x.device)] * (1.0 - weights)
+    return torch.lerp(x[parameters.partners.to(x.device)], x, _along(parameters.weights, x))
 
 
 def mix_targets(targets: Tensor, parameters: Mix, rule: TargetRule = "soft") -> Tensor:

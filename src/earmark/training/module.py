@@ -162,7 +162,7 @@ def augmented(
         features (b, channels, bands, frames); targets and weights (b, tags), mixed where clips were.
     """
     samples, targets, weights = augment_samples(samples, targets, weights, spec, generator)
-    return augment_pictures(front_end(samples), targets, weights, spec, generator)
+    return augment_pictures(front_end(samples, precise=False), targets, weights, spec, generator)
 
 
 class _Factor:
