@@ -230,3 +230,19 @@ def test_demo_without_torch_says_what_to_install(tmp_path: Path) -> None:
     assert b'pip install "earmark[train]"' in done.stderr
     assert done.stderr.count(b"\n") == 1
     assert not (tmp_path / "d").exists()
+
+
+def test_ctrl_c_inside_native_code_does_not_end_us_by_the_signal() -> None:
+    """Source text run by a C extension (here: by exec) that Ctrl-C breaks off leaves a mark in the interpreter."""
+    script = (
+        "import os, signal, sys, earmark.recipes as r\n"
+        "def broken(*_):\n"
+        "    exec('import os, signal, time; os.kill(os.getpid(), signal.SIGINT); time.sleep(5)')\n"
+        "r.recipe_names = broken\n"
+        "sys.argv = ['earmark', 'recipes']\n"
+        "from earmark.cli.main import run\n"
+        "run()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 1, done.stderr
+    assert done.stderr.startswith("earmark: stopped by Ctrl-C")

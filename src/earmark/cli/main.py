@@ -90,6 +90,10 @@ def run() -> None:
         tidy()
         if before is not None:
             signal.signal(signal.SIGINT, before)
+    if stopped:
+        # An import of native code that Ctrl-C broke off leaves a mark in CPython (unhandled_keyboard_interrupt), which
+        # would end this process by the signal after all, without its exit code. Running any source text clears it.
+        exec("", {})  # noqa: S102
     sys.exit(code)
 
 
