@@ -87,13 +87,15 @@ def test_train_speaks_to_people_and_to_scripts(earmark: Callable[..., Done], two
 
 def test_check_draws_and_learns_one_batch(earmark: Callable[..., Done], two_classes: Path, tmp_path: Path) -> None:
     picture = tmp_path / "look.png"
-    done = earmark("check", two_classes, "--out", picture, "--json")
+    pattern = "Saxophone=^(....)"
+    done = earmark("check", two_classes, "--out", picture, "--group-by", pattern, "--json")
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
     assert result["one_batch"]["passed"]
     assert result["counts"]["Saxophone"]["total"] == 14
     assert result["batch_shape"][1:3] == [1, 64]
     assert picture.read_bytes().startswith(b"\x89PNG")
+    assert f"--group-by '{pattern}'" in done.stderr  # the next command parts no group either
     assert not (tmp_path / "model").exists()
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import typer
 
-from earmark.cli.console import Console, need_extra
+from earmark.cli.console import Console, need_extra, train_command
 
 
 def register(app: typer.Typer) -> None:
@@ -84,6 +84,6 @@ def check(
         "picture": str(found.picture),
         "notes": plan.notes,
     }
-    good = f"look at {out}, then `earmark train {data} --recipe {recipe} --out model/`"
+    good = f"look at {out}, then `{train_command(data, Path('model'), recipe, overrides, layout, group_by)}`"
     bad = "look for contradicting labels, or change optimiser.learning_rate: what cannot learn one batch learns nothing"
     console.finish(result, good if found.one_batch.passed else bad)

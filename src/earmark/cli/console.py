@@ -6,9 +6,11 @@ import io
 import json
 import logging
 import math
+import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from earmark.errors import Interrupted, MissingExtraError
@@ -155,6 +157,17 @@ def _print_json(result: dict[str, Any]) -> None:
     except UnicodeEncodeError:  # a terminal that is not UTF-8: escapes, which JSON has of its own
         text = json.dumps(_finite(result), allow_nan=False)
     print(text)
+
+
+def train_command(
+    data: Path, out: Path, recipe: str, overrides: list[str], layout: str | None, group_by: list[str]
+) -> str:
+    """The `earmark train` to run next, with all that decides the splits: left out, a group could be parted."""
+    parts = ["earmark", "train", str(data), "--recipe", recipe, "--out", str(out)]
+    parts += ["--layout", layout] if layout else []
+    for option, values in (("--group-by", group_by), ("--set", overrides)):
+        parts += [part for value in values for part in (option, value)]
+    return shlex.join(parts)
 
 
 @contextmanager

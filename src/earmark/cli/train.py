@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from earmark.cli.console import Console, need_extra
+from earmark.cli.console import Console, need_extra, train_command
 
 if TYPE_CHECKING:
     from earmark.training.run import Result
@@ -67,7 +67,8 @@ def train(
     show(console, result)
     report = out / "report" / "report.html"
     if folds and not ensemble:
-        step = f"open {report}; train the model itself with `earmark train {data} --out {out}-model`"
+        command = train_command(data, out.with_name(f"{out.name}-model"), recipe, overrides, layout, group_by)
+        step = f"open {report}; train the model itself with `{command}`"
     else:
         step = f"look at {report}, then `earmark tag {out} new_sounds/`"
     console.finish(summary(result), step)
