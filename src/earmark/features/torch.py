@@ -17,13 +17,8 @@ from earmark.features import mel
 from earmark.features.dft import two_stage
 from earmark.features.reference import SMALLEST_RANGE
 from earmark.features.spec import DELTA_WIDTH, FeatureSpec
+from earmark.features.spectrum import MelSpectrum
 from earmark.features.statistics import BandStatistics, StatisticsFitter
-
-# Bytes of framed audio that are worked on at once (a CPU: by each thread): few enough to stay in its caches, many
-# enough that starting the threads costs nothing beside them (a quarter of it is half as fast); a GPU wants few large
-# pieces.
-_BLOCK_ON_CPU = 1 << 21
-_BLOCK_ON_DEVICE = 1 << 29
 
 
 class _InFloat32(nn.Module):
@@ -149,19 +144,10 @@ class LogMel(_InFloat32):
             raise InputError(f"samples have shape {tuple(samples.shape)}, expected (b, n).")
         spec = self.spec
         frames = spec.n_frames(samples.shape[1])  # refuses what is too short
-        on_cpu = samples.device.type == "cpu"
-        block = _BLOCK_ON_CPU * torch.get_num_threads() if on_cpu else _BLOCK_ON_DEVICE
-        block //= 8 if precise else 4
-        clips_at_once = min(max(1, block // (frames * spec.n_fft)), samples.shape[0])
-        frames_at_once = min(frames, max(1, block // spec.n_fft))
         scaled = samples.new_empty(samples.shape[0], spec.n_mels, frames, dtype=torch.float32)
-        spectrum = _BlockedSpectrum(self, samples[:clips_at_once], frames_at_once, precise=precise)
+        spectrum = MelSpectrum(spec, self.filters, self.first_bin, precise=precise)
         with torch.autocast(samples.device.type, enabled=False), _full_float32():
-            for start in range(0, samples.shape[0], clips_at_once):
-                bands = scaled[start : start + clips_at_once]
-                power = spectrum(samples[start : start + clips_at_once], frames)
-                bands.copy_(torch.matmul(power, self.filters.T).transpose(1, 2))
-                _scale_(bands, spec)
+            spectrum(samples, scaled, lambda bands: _scale_(bands, spec))
         return scaled
 
     @torch.no_grad()
@@ -196,53 +182,6 @@ class LogMel(_InFloat32):
     def for_export(self, n_samples: int | None = None) -> nn.Module:
         """The same numbers, for (b, n_samples) only (None: spec.n_samples), from ops that onnxruntime runs fast."""
         return ExportableLogMel(self.spec, self.statistics, n_samples or self.spec.n_samples)
-
-
-class _BlockedSpectrum:
-    """The spectrum under the filters, block by block into buffers that are used again.
-
-    In float64: bands 80 dB below a frame's loudest would else drown in the rounding of a float32 transform, and the
-    picture would be off by up to 1e-3 dB. Without `precise`, and on devices without float64 (mps), in float32.
-    """
-
-    def __init__(self, front_end: LogMel, samples: Tensor, frames: int, *, precise: bool) -> None:
-        spec, device = front_end.spec, samples.device
-        clips, n = samples.shape
-        self.spec = spec
-        self.bins = slice(front_end.first_bin, front_end.last_bin)
-        dtype = torch.float64 if precise and device.type != "mps" else torch.float32
-        window = mel.analysis_window(spec.window, spec.window_length, spec.n_fft)
-        self.window = torch.from_numpy(window).to(device, dtype)
-        self.frames = frames
-        self.half = spec.n_fft // 2 if spec.centre else 0
-        self.padded = torch.zeros(clips, n + 2 * self.half, dtype=dtype, device=device)
-        self.windowed = torch.empty(clips, frames, spec.n_fft, dtype=dtype, device=device)
-        self.bare = torch.empty(clips, frames, spec.n_bins, dtype=dtype.to_complex(), device=device)
-
-    def __call__(self, samples: Tensor, frames: int) -> Tensor:
-        """(b, n) to (b, frames, bins) float32: magnitude or power."""
-        spec = self.spec
-        clips = samples.shape[0]
-        framed = self._pad(samples).unfold(1, spec.n_fft, spec.hop_length)
-        power = samples.new_empty(clips, frames, self.bins.stop - self.bins.start, dtype=torch.float32)
-        for start in range(0, frames, self.frames):
-            stop = min(frames, start + self.frames)
-            windowed, bare = self.windowed[:clips, : stop - start], self.bare[:clips, : stop - start]
-            torch.mul(framed[:, start:stop], self.window, out=windowed)
-            torch.fft.rfft(windowed, out=bare)
-            parts = torch.view_as_real(bare)[:, :, self.bins]
-            parts.mul_(parts)
-            torch.add(parts[..., 0], parts[..., 1], out=power[:, start:stop])
-        return power if spec.power == 2 else power.sqrt_()
-
-    def _pad(self, samples: Tensor) -> Tensor:
-        """`_pad_ends` into the buffer, which torch's own padding takes several times as long for."""
-        half, padded = self.half, self.padded[: samples.shape[0]]
-        padded[:, half : half + samples.shape[1]] = samples
-        if half and self.spec.pad_mode == "reflect":
-            padded[:, :half] = samples[:, 1 : half + 1].flip(1)
-            padded[:, -half:] = samples[:, -half - 1 : -1].flip(1)
-        return padded
 
 
 class ExportableLogMel(_InFloat32):
