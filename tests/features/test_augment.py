@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -9,12 +11,14 @@ from torch import Tensor
 from earmark.errors import InputError
 from earmark.features import augment
 from earmark.features.augment_spec import AugmentSpec
+from earmark.features.spec import FeatureSpec
+from earmark.features.torch import LogMel
 
 INF = torch.inf
 EVERYTHING = AugmentSpec(
     time_shift=0.5, polarity=True, gain_db=6.0, noise_snr_db=(5.0, 20.0), background_snr_db=(10.0, 20.0),
-    mixup_alpha=0.4, cutmix_alpha=1.0, equaliser=0.5, brightness=0.2, contrast=0.2, noise=0.01, time_masks=2,
-    time_mask_frames=8, band_masks=2, band_mask_bands=8,
+    mixup_alpha=0.4, cutmix_alpha=1.0, pitch=0.1, tempo=0.2, equaliser=0.5, brightness=0.2, contrast=0.2, noise=0.01,
+    time_masks=2, time_mask_frames=8, band_masks=2, band_mask_bands=8,
 )  # fmt: skip
 
 
@@ -26,6 +30,9 @@ def batch(clips: int = 4, n: int = 400, tags: int = 3) -> tuple[Tensor, Tensor, 
     samples = torch.randn(clips, n, generator=seeded(9)) * 0.1
     targets = torch.eye(tags)[torch.arange(clips) % tags]
     return samples, targets, torch.ones_like(targets)
+
+
+CENTRES_HZ = torch.linspace(100.0, 1200.0, 12)
 
 
 def pictures(clips: int = 4, channels: int = 1, bands: int = 12, frames: int = 30) -> Tensor:
@@ -159,7 +166,7 @@ def test_probability_nothing_is_identity_and_one_is_all() -> None:
     assert torch.equal(y, targets)
     assert torch.equal(w, weights)
     picture = pictures()
-    x, y, w = augment.augment_pictures(picture, targets, weights, nothing, seeded())
+    x, y, w = augment.augment_pictures(picture, targets, weights, nothing, seeded(), CENTRES_HZ)
     assert torch.equal(x, picture)
     assert torch.equal(y, targets)
     noise = augment.draw_noise(64, 10, (3.0, 4.0), 1.0, seeded())
@@ -172,7 +179,7 @@ def test_the_default_spec_changes_nothing() -> None:
     samples, targets, weights = batch()
     assert augment.augment_samples(samples, targets, weights, AugmentSpec(), seeded())[0] is samples
     picture = pictures()
-    assert augment.augment_pictures(picture, targets, weights, AugmentSpec(), seeded())[0] is picture
+    assert augment.augment_pictures(picture, targets, weights, AugmentSpec(), seeded(), CENTRES_HZ)[0] is picture
 
 
 def test_one_seed_gives_one_result_and_another_another() -> None:
@@ -183,7 +190,7 @@ def test_one_seed_gives_one_result_and_another_another() -> None:
         generator = seeded(seed)
         return [
             *augment.augment_samples(samples, targets, weights, EVERYTHING, generator),
-            *augment.augment_pictures(picture, targets, weights, EVERYTHING, generator),
+            *augment.augment_pictures(picture, targets, weights, EVERYTHING, generator, CENTRES_HZ),
         ]
 
     before = samples.clone(), picture.clone()
@@ -233,3 +240,44 @@ def test_speeds_are_as_often_slower_as_faster() -> None:
     assert rates.min() >= 0.8 - 1e-6
     assert rates.max() <= 1.25 + 1e-6
     assert 0.45 < float((rates > 1).float().mean()) < 0.55
+
+
+def test_warp() -> None:
+    picture = torch.arange(12.0).reshape(1, 1, 3, 4).repeat(2, 2, 1, 1)
+    drawn = augment.Warp(torch.tensor([[0, 1, 2], [0, 0, 1]]), torch.tensor([[0, 1, 2, 3], [2, 3, 0, 1]]))
+    warped = augment.warp(picture, drawn)
+    assert torch.equal(warped[0], picture[0])
+    assert warped[1, 1].tolist() == [[2, 3, 0, 1], [2, 3, 0, 1], [6, 7, 4, 5]]
+
+
+def test_a_warped_tone_is_a_tone_of_another_pitch() -> None:
+    spec = FeatureSpec(sample_rate_hz=16_000, clip_s=1.0, n_fft=512, hop_length=160, fmin_hz=40.0, fmax_hz=7600.0)
+    front_end = LogMel(spec)
+    centres = front_end.centres_hz
+    time = torch.arange(16_000) / 16_000
+    picture = front_end(torch.sin(2 * torch.pi * 1000 * time).repeat(64, 1))
+    drawn = augment.draw_warp(64, centres, picture.shape[3], 0.25, 0.0, seeded())
+    loudest = centres[augment.warp(picture, drawn).mean(dim=3)[:, 0].argmax(dim=1)]
+    # the same draws again: the rates come first
+    rates = (torch.rand((64, 1), generator=seeded()) * 2 - 1).mul(math.log(1.25)).exp()[:, 0]
+    assert (loudest / (1000 * rates) - 1).abs().max() < 0.06  # half a band
+    assert torch.equal(drawn.frames[0], torch.arange(picture.shape[3]))
+
+
+def test_tempo_goes_round_and_keeps_the_bands() -> None:
+    drawn = augment.draw_warp(500, CENTRES_HZ, 100, 0.0, 0.25, seeded())
+    assert torch.equal(drawn.bands, torch.arange(12).repeat(500, 1))
+    steps = drawn.frames.diff(dim=1) % 100
+    assert steps.min() >= 0
+    assert steps.max() <= 2
+    covered = steps.sum(dim=1) / 99
+    assert covered.min() >= 0.79
+    assert covered.max() <= 1.26
+    assert 0.45 < float((covered > 1).float().mean()) < 0.55
+
+
+def test_the_rows_of_a_resized_picture_have_centres() -> None:
+    spec = FeatureSpec(resize=(32, 48))
+    centres = LogMel(spec).centres_hz
+    assert len(centres) == 32
+    assert (centres.diff() > 0).all()

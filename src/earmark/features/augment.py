@@ -25,6 +25,7 @@ from earmark.features.augment_draw import (
     Noise,
     Shift,
     Speed,
+    Warp,
     draw_background,
     draw_cut,
     draw_equaliser,
@@ -35,6 +36,7 @@ from earmark.features.augment_draw import (
     draw_noise,
     draw_shift,
     draw_speed,
+    draw_warp,
 )
 from earmark.features.augment_spec import AugmentSpec, MaskFill, TargetRule
 
@@ -157,6 +159,14 @@ def _spans(starts: Tensor, widths: Tensor, size: int, device: torch.device) -> T
     return ((place >= starts) & (place < stops)).any(dim=1)
 
 
+def warp(pictures: Tensor, parameters: Warp) -> Tensor:
+    """(b, c, bands, frames), each clip at its own pitch and tempo."""
+    clip = torch.arange(len(pictures), device=pictures.device)[:, None, None]
+    bands, frames = (index.to(pictures.device) for index in (parameters.bands, parameters.frames))
+    # the indices stand around the channels, which therefore come out last
+    return pictures[clip, :, bands[:, :, None], frames[:, None, :]].permute(0, 3, 1, 2)
+
+
 def equalise(pictures: Tensor, equaliser: Equaliser) -> Tensor:
     """(b, c, bands, frames) with each band of channel 0 moved; deltas do not see a constant, so they stay."""
     gains = equaliser.gains.to(pictures)[:, None, :, None]
@@ -200,9 +210,17 @@ def augment_samples(
 
 
 def augment_pictures(
-    pictures: Tensor, targets: Tensor, weights: Tensor, spec: AugmentSpec, generator: torch.Generator
+    pictures: Tensor,
+    targets: Tensor,
+    weights: Tensor,
+    spec: AugmentSpec,
+    generator: torch.Generator,
+    centres_hz: Tensor,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Pictures (b, channels, bands, frames), targets and weights (b, tags) after all that `spec` does to pictures."""
+    """Pictures (b, channels, bands, frames), targets and weights (b, tags) after all that `spec` does to pictures.
+
+    `centres_hz` (bands,) says where the bands lie.
+    """
     _check(pictures, targets, weights)
     batch, _, bands, frames = pictures.shape
     if spec.mixup_alpha and spec.mixup_on == "pictures":
@@ -214,6 +232,8 @@ def augment_pictures(
         share = cut_as_mix(span, frames)
         pictures, weights = cut(pictures, span), mix_weights(weights, share)
         targets = mix_targets(targets, share, spec.mixup_targets)
+    if spec.pitch or spec.tempo:
+        pictures = warp(pictures, draw_warp(batch, centres_hz, frames, spec.pitch, spec.tempo, generator))
     if spec.equaliser:
         drawn = draw_equaliser(batch, bands, spec.equaliser, spec.equaliser_points, generator)
         pictures = equalise(pictures, drawn)

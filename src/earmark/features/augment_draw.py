@@ -72,6 +72,14 @@ class Cut:
 
 
 @dataclass(frozen=True, slots=True)
+class Warp:
+    """bands (b, bands), frames (b, frames) int64: from which band and which frame each of them is taken."""
+
+    bands: Tensor
+    frames: Tensor
+
+
+@dataclass(frozen=True, slots=True)
 class Masks:
     """starts (b, k), widths (b, k) int64: k hidden spans of one axis in each clip."""
 
@@ -166,6 +174,23 @@ def draw_cut(batch: int, frames: int, alpha: float, probability: float, generato
     widths = ((1.0 - _beta(batch, alpha, generator)) * frames).round().long()
     widths = torch.where(_chosen(batch, probability, generator), widths, 0)
     return Cut(_partners(batch, generator), _starts(widths, frames, generator), widths)
+
+
+def draw_warp(
+    batch: int, centres_hz: Tensor, frames: int, pitch: float, tempo: float, generator: torch.Generator
+) -> Warp:
+    """Frequencies times, and frames at, rates of 1 / (1 + most) .. 1 + most, from a frame anywhere.
+
+    The nearest band and frame are taken, never a mean of two, which would smooth noise more than any recording does.
+    `centres_hz` (bands,) is rising; what comes from above the highest band is that band.
+    """
+    rates = [_uniform((batch, 1), -math.log1p(most), math.log1p(most), generator).exp() for most in (pitch, tempo)]
+    wanted = (centres_hz.to(generator.device) / rates[0]).contiguous()
+    edges = (centres_hz[1:] + centres_hz[:-1]) / 2
+    bands = torch.bucketize(wanted, edges.to(generator.device))
+    first = _uniform((batch, 1), 0.0, float(frames), generator) if tempo else torch.zeros_like(rates[1])
+    place = first + rates[1] * torch.arange(frames, device=generator.device)
+    return Warp(bands, place.round().long() % frames)
 
 
 def draw_masks(

@@ -35,6 +35,9 @@ class AugmentSpec(BaseModel):
         mixup_targets: `soft` (weighted as the sounds are) or `or` (multi-label: the tags of both are present).
         cutmix_alpha: pictures: as mixup_alpha, but the partner's share is a span of frames.
         cutmix_probability: how many of the clips get that (0..1).
+        pitch: pictures: all frequencies of each clip are multiplied or divided by up to 1 + this, bands moving along
+            the front end's scale (Jaitly & Hinton 2013, "Vocal Tract Length Perturbation").
+        tempo: pictures: each clip runs faster or slower by up to this share at the same pitch, round its end if need be.
         equaliser: pictures: up to this much is added to or taken from each of `equaliser_points` bands, with straight
             lines between them: other microphones, other rooms.
         equaliser_points: bands that are moved independently, >= 2.
@@ -66,6 +69,8 @@ class AugmentSpec(BaseModel):
     mixup_targets: TargetRule = "soft"
     cutmix_alpha: float = Field(0.0, ge=0)
     cutmix_probability: float = Field(0.5, ge=0, le=1)
+    pitch: float = Field(0.0, ge=0, le=1)
+    tempo: float = Field(0.0, ge=0, le=1)
     equaliser: float = Field(0.0, ge=0)
     equaliser_points: int = Field(4, ge=2)
     brightness: float = Field(0.0, ge=0)

@@ -135,10 +135,10 @@ class TaggerModule(pl.LightningModule):
                 {"params": wide, "weight_decay": chosen.weight_decay},
                 {"params": narrow, "weight_decay": 0.0},
             ]
-            optimiser: torch.optim.Optimizer = torch.optim.AdamW(groups, lr=chosen.learning_rate)
+            optimiser: torch.optim.Optimizer = torch.optim.AdamW(groups, lr=chosen.learning_rate, fused=True)
         else:
             optimiser = torch.optim.Adam(
-                self.net.parameters(), lr=chosen.learning_rate, weight_decay=chosen.weight_decay
+                self.net.parameters(), lr=chosen.learning_rate, weight_decay=chosen.weight_decay, fused=True
             )
         schedule = self.recipe.schedule
         if schedule.name == "constant":
@@ -162,7 +162,8 @@ def augmented(
         features (b, channels, bands, frames); targets and weights (b, tags), mixed where clips were.
     """
     samples, targets, weights = augment_samples(samples, targets, weights, spec, generator)
-    return augment_pictures(front_end(samples, precise=False), targets, weights, spec, generator)
+    pictures = front_end(samples, precise=False)
+    return augment_pictures(pictures, targets, weights, spec, generator, front_end.centres_hz)
 
 
 class _Factor:
