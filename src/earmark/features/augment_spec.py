@@ -37,7 +37,7 @@ class AugmentSpec(BaseModel):
         cutmix_probability: how many of the clips get that (0..1).
         pitch: pictures: all frequencies of each clip are multiplied or divided by up to 1 + this, bands moving along
             the front end's scale (Jaitly & Hinton 2013, "Vocal Tract Length Perturbation").
-        tempo: pictures: each clip runs faster or slower by up to this share at the same pitch, round its end if need be.
+        tempo: pictures: each clip runs faster or slower by up to this share at the same pitch, going round its end.
         equaliser: pictures: up to this much is added to or taken from each of `equaliser_points` bands, with straight
             lines between them: other microphones, other rooms.
         equaliser_points: bands that are moved independently, >= 2.
