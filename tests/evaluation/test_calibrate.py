@@ -46,7 +46,10 @@ def test_refusal_on_real_left_out_classes(split: Any) -> None:
     assert figures["mahalanobis"] > 0.6
     assert figures["combined"] > 0.6
     refusal, arrays = c.fit_refusal(split.train, split.val)
-    assert refusal.false_refusals == pytest.approx(0.05, abs=0.02)
+    groups = len(set(split.val.groups))
+    assert refusal.details["validation_groups"] == groups
+    assert 0 < refusal.false_refusals <= 0.05
+    assert figures["false_refusals"] < 0.1
     assert refusal.threshold == arrays["threshold"][0]
     with np.load(io.BytesIO(c.reference_bytes(arrays)), allow_pickle=False) as stored:
         again = unknown.score(split.test.logits, split.test.embeddings, stored)

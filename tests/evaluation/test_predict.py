@@ -17,9 +17,9 @@ class Loudness:
     vocabulary = Vocabulary(("loud", "quiet"), "exclusive")
     sample_rate_hz = 8000
 
-    def clip_logits(self, samples: Samples) -> tuple[np.ndarray, np.ndarray]:
+    def clip_windows(self, samples: Samples) -> tuple[np.ndarray, np.ndarray]:
         logits = np.array([np.abs(samples).max(), len(samples) / 8000], dtype=np.float32)
-        return logits, logits[:1]
+        return logits[None], logits[None, :1]
 
 
 @pytest.fixture
@@ -61,6 +61,28 @@ def test_given_samples_need_no_file(data: Manifest) -> None:
     clips, quarantine = predict(Loudness(), data, samples_of=lambda row: np.full(8000, row / 10, dtype=np.float32))
     assert clips.logits[:, 0] == pytest.approx([0, 0.1, 0.2, 0.3, 0.4, 0.5])
     assert quarantine == []
+
+
+class Counting(Loudness):
+    """One window for each second of a clip, with its number as the embedding."""
+
+    def clip_windows(self, samples: Samples) -> tuple[np.ndarray, np.ndarray]:
+        numbers = np.arange(len(samples) // 8000, dtype=np.float32)[:, None]
+        return np.repeat(numbers, 2, axis=1), numbers
+
+
+def test_windows_are_kept_beside_their_means(data: Manifest) -> None:
+    seconds = [1, 40, 2, 1, 1, 1]
+    clips, _ = predict(Counting(), data, samples_of=lambda row: np.ones(8000 * seconds[row], dtype=np.float32))
+    assert clips.embeddings[:, 0].tolist() == [0, 19.5, 0.5, 0, 0, 0]
+    windows = clips.heard
+    assert np.bincount(windows.clip).tolist() == [1, 16, 2, 1, 1, 1]
+    kept = windows.embeddings[windows.clip == 1, 0]
+    assert (kept[0], kept[-1]) == (0, 39)
+    assert (np.diff(kept) > 0).all()
+    chosen = clips.take(np.array([2, 0])).heard
+    assert chosen.clip.tolist() == [0, 0, 1]
+    assert chosen.embeddings[:, 0].tolist() == [0, 1, 0]
 
 
 def test_nothing_left_says_why(data: Manifest) -> None:

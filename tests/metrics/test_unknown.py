@@ -50,6 +50,45 @@ def test_far_sounds_score_higher_and_one_in_twenty_known_is_refused(kind: str) -
     assert arrays["means"].shape == (4, 32)
 
 
+def test_threshold_is_the_conformal_order_statistic() -> None:
+    scores = np.random.default_rng(0).permutation(np.arange(1.0, 60.0))
+    singles = [str(i) for i in range(59)]
+    assert unknown.conformal_threshold(scores, singles) == 57  # ceil(60 * 0.95)
+    assert unknown.conformal_threshold(scores, singles, 0.5) == 30
+    # 18 groups are too few for one in twenty
+    assert unknown.conformal_threshold(np.arange(18.0), [str(i) for i in range(18)]) == 17
+    assert unknown.conformal_threshold(np.arange(19.0), [str(i) for i in range(19)]) == 18
+
+
+def test_many_windows_of_one_group_count_as_one() -> None:
+    alone = np.arange(40.0)
+    groups = [str(i) for i in range(40)]
+    one = unknown.conformal_threshold(np.append(alone, 100.0), [*groups, "long"])
+    many = unknown.conformal_threshold(np.append(alone, np.full(500, 100.0)), [*groups, *["long"] * 500])
+    assert one == many == 39  # of 540 equal windows, the 95 % quantile would be 100
+
+
+def test_no_more_than_one_in_twenty_of_new_groups_is_refused() -> None:
+    rng = np.random.default_rng(0)
+    refused, plain = [], []
+    for _ in range(400):
+        levels = rng.normal(size=31)
+        scores = levels[:, None] + rng.normal(0, 0.3, (31, 8))
+        groups = np.repeat(np.arange(30), 8).astype(str).tolist()
+        refused.append((scores[30] > unknown.conformal_threshold(scores[:30].ravel(), groups)).mean())
+        plain.append((scores[30] > np.quantile(scores[:30], 0.95)).mean())
+    assert 0.01 < np.mean(refused) < 0.05 + 0.02
+    assert np.mean(refused) < np.mean(plain)
+
+
+def test_a_clip_is_refused_where_more_than_half_of_its_windows_are() -> None:
+    clip = np.array([0, 0, 0, 0, 1, 2, 2, 2])
+    scores = np.array([9.0, 1.0, 9.0, 1.0, 5.0, 9.0, 1.0, 8.0])
+    assert unknown.clip_scores(scores, clip).tolist() == [1.0, 5.0, 8.0]
+    above = np.array([(scores[clip == i] > 4).mean() > 0.5 for i in range(3)])
+    np.testing.assert_array_equal(unknown.clip_scores(scores, clip) > 4, above)
+
+
 def test_auroc_is_scikit_learns() -> None:
     rng = np.random.default_rng(1)
     a, b = rng.normal(size=30), rng.normal(1, 1, size=20)

@@ -157,6 +157,65 @@ def test_folds_become_one_model_judged_by_clips_its_parts_had_not_heard(
     assert json.loads((report / "metadata.json").read_text(encoding="utf-8"))["clips"]["fold-0"] == len(tables[0])
 
 
+def test_classes_left_out_are_never_learnt_and_measure_the_refusal(
+    sounds: Path, settings: Settings, tmp_path: Path
+) -> None:
+    recipe = load_recipe("small-cnn", [*QUICK, "training.epochs=8"])
+    result = train(sounds, tmp_path / "model", recipe=recipe, leave_out=["Hi_hat"], settings=settings)
+    bundle = load_bundle(tmp_path / "model")
+    assert bundle.header.vocabulary.tags == ("Bass_drum", "Clarinet")
+    assert bundle.header.provenance["left_out"] == ["Hi_hat"]
+    strangers = result.plan.strangers
+    assert strangers is not None
+    assert len(strangers.rows) == 24
+    heard = {strangers.prepared.audio_hash(int(row)) for row in strangers.rows}
+    assert not heard & bundle.seen()
+    tables = [pd.read_csv(tmp_path / "model" / "report" / f"{name}.csv") for name in ("train", "val", "test")]
+    assert {label for table in tables for label in table["label"]} == {"Bass_drum", "Clarinet"}
+    refusal, found = bundle.header.refusal, result.evaluations["test"].unknown
+    assert refusal is not None
+    assert 0 <= found["auroc"] <= 1
+    assert refusal.auroc == found["auroc"]
+    assert refusal.false_refusals == found["known_refused"]
+    assert refusal.details["left_out"] == ["Hi_hat"]
+    assert refusal.details["auroc_by_score"]["mahalanobis"] == pytest.approx(found["auroc"])
+    assert "auroc" not in result.evaluations["val"].unknown
+    for name in ("report.txt", "report.html"):
+        assert "AUROC unknown against known" in (tmp_path / "model" / "report" / name).read_text(encoding="utf-8")
+    figures = json.loads((tmp_path / "model" / "report" / "metrics.json").read_text(encoding="utf-8"))
+    assert figures["test"]["unknown"]["clips"] == 24
+    assert "left out of its training (Hi_hat)" in (tmp_path / "model" / "README.md").read_text(encoding="utf-8")
+
+
+def test_each_fold_hears_the_classes_that_are_left_out(sounds: Path, settings: Settings, tmp_path: Path) -> None:
+    recipe = load_recipe("small-cnn", [*QUICK, "training.epochs=4"])
+    result = train(sounds, tmp_path / "model", recipe=recipe, folds=2, leave_out=["Hi_hat"], settings=settings)
+    found = result.evaluations["folds"].unknown
+    assert found["clips"] == 24
+    refusal = load_bundle(tmp_path / "model").header.refusal
+    assert refusal is not None
+    assert refusal.auroc == found["auroc"]
+    assert refusal.details["judged_on"] == "folds"
+
+
+def test_leaving_out_a_class_that_is_not_there_names_the_nearest(
+    sounds: Path, settings: Settings, tmp_path: Path
+) -> None:
+    recipe = load_recipe("small-cnn", QUICK)
+    with pytest.raises(InputError, match=r"--leave-out: tag 'Hi_hut' is not in .* did you mean 'Hi_hat'"):
+        train(sounds, tmp_path / "model", recipe=recipe, leave_out=["Hi_hut"], settings=settings)
+    with pytest.raises(InputError, match=r"leaves only 'Bass_drum' of 3 classes .* at least two"):
+        train(sounds, tmp_path / "model", recipe=recipe, leave_out=["Hi_hat", "Clarinet"], settings=settings)
+    with pytest.raises(InputError, match=r"this split has none; --set split.val=0.15"):
+        train(
+            sounds,
+            tmp_path / "model",
+            recipe=load_recipe("small-cnn", [*QUICK, "split.val=0"]),
+            leave_out=["Hi_hat"],
+            settings=settings,
+        )
+
+
 def test_a_report_alone_wants_a_folder_of_its_own(sounds: Path, settings: Settings, tmp_path: Path) -> None:
     recipe = load_recipe("small-cnn", [*QUICK, "training.epochs=2", "model.arguments.widths=[4, 4, 4, 4]"])
     train(sounds, tmp_path / "cv", recipe=recipe, folds=2, ensemble=False, settings=settings)

@@ -164,6 +164,13 @@ def _limits(header: BundleHeader) -> str:
             f"- It marks sounds unlike its training set as unknown{known}; that catches many, not all. "
             "`earmark tag --refuse` acts on it."
         )
+        left_out = header.refusal.details.get("left_out")
+        if header.refusal.auroc is not None and isinstance(left_out, list):
+            names = ", ".join(_code(tag) for tag in left_out)
+            lines.append(
+                f"- Measured on sounds that were left out of its training ({names}): AUROC of unknown against known "
+                f"{header.refusal.auroc:.3f}, where 0.5 is guessing."
+            )
     lines.append(
         f"- A sound much shorter than a window ({header.windows.length_s:g} s) is heard among what surrounds it, and "
         "its times are no finer than a window."

@@ -145,7 +145,7 @@ class Refusal(_Part):
 
     Attributes:
         threshold: windows whose `earmark.metrics.unknown.score` is above it count as unknown.
-        false_refusals: share of held-out known sounds that the threshold refuses, 0 to 1.
+        false_refusals: share of held-out known clips that are refused, 0 to 1; of test clips if there are any.
         auroc: how well the score tells left-out classes from known ones, where that was measured.
         details: whatever else the method wrote down about itself.
     """

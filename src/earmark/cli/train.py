@@ -26,6 +26,9 @@ def train(
     group_by: list[str] = typer.Option(
         [], "--group-by", help="REGEX or class=REGEX on file names: what must never be split. Repeatable."
     ),
+    leave_out: list[str] = typer.Option(
+        [], "--leave-out", help="A class not to train on, but to hear afterwards as an unknown sound. Repeatable."
+    ),
     folds: int | None = typer.Option(None, "--folds", help="Cross-validate with so many folds, by group."),
     ensemble: bool = typer.Option(True, help="With --folds: bundle the folds' nets as one model."),
     seed: int | None = typer.Option(None, "--seed", help="The same seed gives the same result: --set training.seed."),
@@ -55,6 +58,7 @@ def train(
         recipe=chosen,
         layout=layout,
         group_by=group_by,
+        leave_out=leave_out,
         folds=folds,
         ensemble=ensemble,
         device=device,  # type: ignore[arg-type]  # choose_device refuses anything else by name
@@ -78,6 +82,8 @@ def show(console: Console, result: Result) -> None:
     """The figures that matter, with their intervals."""
     from rich.table import Table
 
+    from earmark.reports.text import refusal_lines
+
     found = result.evaluations[result.judged]
     judge = {"folds": "each clip by the net that had not heard it", "test": "the test split"}
     console.say(f"\n{found.clips} clips judged ({judge.get(result.judged, result.judged)}), {found.groups} groups:")
@@ -93,7 +99,7 @@ def show(console: Console, result: Result) -> None:
     if result.fold_metrics:
         name = "accuracy" if result.plan.manifest.is_exclusive else "lwlrap"
         console.say(f"{name} by fold: " + ", ".join(f"{metrics[name]:.3f}" for metrics in result.fold_metrics))
-    for note in [*result.notes, *found.notes]:
+    for note in [*refusal_lines(found.unknown), *result.notes, *found.notes]:
         console.say(f"  - {note}")
     console.say(f"trained in {sum(fitted.seconds for fitted in result.fitted):.0f} s on {result.device}")
 
@@ -106,6 +112,7 @@ def summary(result: Result) -> dict[str, Any]:
         "judged_by": result.judged,
         "evaluations": {name: found.to_json() for name, found in result.evaluations.items()},
         "fold_metrics": result.fold_metrics,
+        "refusal": result.refusal.model_dump(mode="json") if result.refusal else None,
         "clips": len(result.plan.manifest),
         "quarantine": [
             {"path": bad.path, "reason": str(bad.reason), "message": bad.message}

@@ -61,23 +61,46 @@ def fit_refusal(
 ) -> tuple[Refusal, unknown.Arrays]:
     """When to say "none of my tags": from training embeddings and validation scores, with no unknown sound at hand.
 
-    The threshold refuses `metrics.unknown.REFUSED_PART` (5 %) of the validation clips, all of which are of known
-    kinds. The arrays belong into the bundle's reference.npz (see `reference_bytes`): those of `metrics.unknown.fit`,
-    and `logit_quantiles` (101, tags) of the training clips.
+    Everything is of windows, which is what tagging refuses. The threshold is that of
+    `metrics.unknown.conformal_threshold`: some 5 % of the windows of a new group of known kinds are above it. The
+    arrays belong into the bundle's reference.npz (see `reference_bytes`): those of `metrics.unknown.fit`, and
+    `logit_quantiles` (101, tags) of the training windows.
     """
     train, val = train.labelled(), val.labelled()
+    learnt, watched = train.heard, val.heard
     arrays = unknown.fit(
-        train.embeddings, train.truth, val.logits, val.embeddings, val.vocabulary.kind, components=components
+        learnt.embeddings,
+        train.truth[learnt.clip],
+        watched.logits,
+        watched.embeddings,
+        val.vocabulary.kind,
+        val_groups=window_groups(val),
+        components=components,
     )
     # what the scores of known sounds look like, tag by tag: drift is measured against these later
-    arrays["logit_quantiles"] = np.quantile(train.logits, unknown.QUANTILES, axis=0).astype(np.float32)
-    refused = unknown.is_unknown(unknown.score(val.logits, val.embeddings, arrays), arrays).mean()
+    arrays["logit_quantiles"] = np.quantile(learnt.logits, unknown.QUANTILES, axis=0).astype(np.float32)
     refusal = Refusal(
         threshold=float(arrays["threshold"][0]),
-        false_refusals=float(refused),
-        details={"method": "+".join(components), "train_clips": len(train), "validation_clips": len(val)},
+        false_refusals=float(unknown.is_unknown(refusal_scores(val, arrays), arrays).mean()),
+        details={
+            "method": "+".join(components),
+            "train_clips": len(train),
+            "validation_clips": len(val),
+            "validation_groups": len(set(val.groups)),
+        },
     )
     return refusal, arrays
+
+
+def window_groups(clips: ClipPredictions) -> list[str]:
+    """The group of each of the clips' windows."""
+    return [clips.groups[clip] for clip in clips.heard.clip]
+
+
+def refusal_scores(clips: ClipPredictions, arrays: unknown.Reference) -> Floats:
+    """(n,) how unknown each clip is: above the threshold where more than half of its windows are."""
+    heard = clips.heard
+    return unknown.clip_scores(unknown.score(heard.logits, heard.embeddings, arrays), heard.clip)
 
 
 def left_out_auroc(
@@ -106,8 +129,7 @@ def left_out_auroc(
     result: dict[str, float] = {}
     for name, chosen in [*((one, (one,)) for one in unknown.COMPONENTS), ("combined", tuple(components))]:
         _, arrays = fit_refusal(train, val, components=chosen)
-        inside = unknown.score(known.logits, known.embeddings, arrays)
-        outside = unknown.score(unknown_clips.logits, unknown_clips.embeddings, arrays)
+        inside, outside = refusal_scores(known, arrays), refusal_scores(unknown_clips, arrays)
         result[name] = unknown.auroc(inside, outside)
     result["refused"] = float(unknown.is_unknown(outside, arrays).mean())
     result["false_refusals"] = float(unknown.is_unknown(inside, arrays).mean())

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from earmark.bundle.schema import Calibration
 from earmark.errors import InputError
-from earmark.evaluation.calibrate import probabilities_of
+from earmark.evaluation.calibrate import probabilities_of, refusal_scores
 from earmark.metrics import calibration as cal
 from earmark.metrics import classification as cls
 from earmark.metrics import intervals as ci
@@ -174,10 +174,10 @@ def _refusal(
 ) -> dict[str, float]:
     if reference is None or "threshold" not in reference:
         return {}
-    inside = unknown.score(clips.logits, clips.embeddings, reference)
+    inside = refusal_scores(clips, reference)
     result = {"known_refused": float(unknown.is_unknown(inside, reference).mean())}
     if unknown_clips is not None and len(unknown_clips):
-        outside = unknown.score(unknown_clips.logits, unknown_clips.embeddings, reference)
+        outside = refusal_scores(unknown_clips, reference)
         result["clips"] = float(len(unknown_clips))
         result["refused"] = float(unknown.is_unknown(outside, reference).mean())
         result["auroc"] = unknown.auroc(inside, outside)

@@ -14,12 +14,15 @@ from earmark.data.manifest import Manifest
 from earmark.data.prepared import Quarantined
 from earmark.errors import InputError
 from earmark.evaluation.decode import ClipTask, decode_clips
-from earmark.metrics.results import ClipPredictions
+from earmark.metrics.results import ClipPredictions, WindowAnswers
 from earmark.types import Progress, Quiet, Reason, Samples, Vocabulary
 
 __all__ = ["ClipPredictions", "ClipTagger", "Predicted", "predict", "predict_rows"]
 
 _QUIET = Quiet()
+
+# The means are over all windows of a clip; of a long one, so many are kept to judge the refusal by.
+KEPT_WINDOWS = 16
 
 Array = npt.NDArray[np.float32]
 
@@ -31,8 +34,8 @@ class ClipTagger(Protocol):
     def vocabulary(self) -> Vocabulary: ...
     @property
     def sample_rate_hz(self) -> int: ...
-    def clip_logits(self, samples: Samples) -> tuple[Array, Array]:
-        """(tags,) logits and (d,) embedding of a clip (n,) at `sample_rate_hz`, both means over its windows."""
+    def clip_windows(self, samples: Samples) -> tuple[Array, Array]:
+        """(w, tags) logits and (w, d) embeddings of the windows of a clip (n,) at `sample_rate_hz`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,6 +102,7 @@ def predict_rows(
     rows: list[int] = []
     logits: list[Array] = []
     embeddings: list[Array] = []
+    windows: list[tuple[Array, Array]] = []
     quarantine: list[Quarantined] = []
     left_out: list[int] = []
     progress.start("evaluate", len(manifest), "clips")
@@ -109,10 +113,11 @@ def predict_rows(
     )
     try:
         for row, samples in source:
-            clip_logits, clip_embedding = tagger.clip_logits(samples)
+            every = tagger.clip_windows(samples)
             rows.append(row)
-            logits.append(clip_logits)
-            embeddings.append(clip_embedding)
+            logits.append(mean_of(every[0]))
+            embeddings.append(mean_of(every[1]))
+            windows.append((_spread(every[0]), _spread(every[1])))
             progress.advance()
     finally:
         progress.stop()
@@ -130,8 +135,25 @@ def predict_rows(
         targets=np.asarray(kept.targets),
         weights=np.asarray(kept.weights),
         vocabulary=tagger.vocabulary,
+        windows=WindowAnswers(
+            clip=np.repeat(np.arange(len(order)), [len(windows[i][0]) for i in order]),
+            logits=np.concatenate([windows[i][0] for i in order]),
+            embeddings=np.concatenate([windows[i][1] for i in order]),
+        ),
     )
     return Predicted(clips, np.sort(np.asarray(rows, dtype=np.int64)), quarantine, sorted(left_out))
+
+
+def mean_of(windows: Array) -> Array:
+    """(d,) the mean of (w, d), summed in float64: the same to the last bit however the windows were batched."""
+    return np.asarray(windows.mean(axis=0, dtype=np.float64), np.float32)
+
+
+def _spread(windows: Array) -> Array:
+    """At most KEPT_WINDOWS of them, from the first to the last."""
+    if len(windows) <= KEPT_WINDOWS:
+        return windows
+    return np.asarray(windows[np.linspace(0, len(windows) - 1, KEPT_WINDOWS).round().astype(np.int64)])
 
 
 def _nothing_left(manifest: Manifest, quarantine: list[Quarantined], left_out: list[int]) -> str:

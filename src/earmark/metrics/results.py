@@ -15,6 +15,28 @@ from earmark.types import Vocabulary
 
 
 @dataclass(frozen=True, eq=False)
+class WindowAnswers:
+    """A model's answers for windows of some clips, the windows of a clip together and the clips in order.
+
+    Attributes:
+        clip: (w,) int64, ascending: the clip that each window is of; every clip has at least one.
+        logits: (w, tags) float32, raw.
+        embeddings: (w, d) float32.
+    """
+
+    clip: Ints
+    logits: npt.NDArray[np.float32]
+    embeddings: npt.NDArray[np.float32]
+
+    def take(self, clips: Ints) -> WindowAnswers:
+        """The windows of `clips`, which are numbered 0, 1, ... in that order."""
+        first = np.searchsorted(self.clip, clips, side="left")
+        counts = np.searchsorted(self.clip, clips, side="right") - first
+        rows = np.repeat(first - np.append(0, np.cumsum(counts)[:-1]), counts) + np.arange(counts.sum())
+        return WindowAnswers(np.repeat(np.arange(len(clips)), counts), self.logits[rows], self.embeddings[rows])
+
+
+@dataclass(frozen=True, eq=False)
 class ClipPredictions:
     """A model's answers for n clips, beside what is true of them.
 
@@ -27,6 +49,8 @@ class ClipPredictions:
         targets: (n, tags) float32, 1 where the tag is heard.
         weights: (n, tags) float32; 0 where the tag is unlabelled: such a pair counts nowhere.
         vocabulary: the model's.
+        windows: the answers behind the means, of all windows or of some spread over the clip; None where a clip is
+            one window.
     """
 
     uris: list[str]
@@ -38,6 +62,7 @@ class ClipPredictions:
     targets: npt.NDArray[np.float32]
     weights: npt.NDArray[np.float32]
     vocabulary: Vocabulary
+    windows: WindowAnswers | None = None
 
     def __post_init__(self) -> None:
         shape = (len(self.uris), len(self.vocabulary))
@@ -54,6 +79,11 @@ class ClipPredictions:
     @property
     def is_exclusive(self) -> bool:
         return self.vocabulary.kind == "exclusive"
+
+    @property
+    def heard(self) -> WindowAnswers:
+        """The windows, or the clips where each is one window."""
+        return self.windows or WindowAnswers(np.arange(len(self)), self.logits, self.embeddings)
 
     @property
     def truth(self) -> Bools:
@@ -95,6 +125,7 @@ class ClipPredictions:
             targets=self.targets[rows],
             weights=self.weights[rows],
             vocabulary=self.vocabulary,
+            windows=None if self.windows is None else self.windows.take(rows),
         )
 
 

@@ -7,8 +7,10 @@ Components, each known from the literature:
                multilabel ones (Liu et al., Energy-based OOD detection, NeurIPS 2020; Wang et al., NeurIPS 2021)
   max_logit    minus the largest logit (Hendrycks et al., Scaling OOD detection for real-world settings, ICML 2022)
 
-A clip's score is the mean of the chosen components, each as a z-score against the validation clips (median, and the
-spread from median to 84 % quantile), so that no component's unit decides. Only numpy is needed to score.
+A window's score is the mean of the chosen components, each as a z-score against the validation windows (median, and
+the spread from median to 84 % quantile), so that no component's unit decides. A clip's score is the median of its
+windows', the lower one of two: it is above the threshold where more than half of the windows are, which is when
+`Scores.is_unknown` calls a recording unknown. Only numpy is needed to score.
 
 The default is the distance alone, by measurement: over twelve small nets (three of ten classes of ESC-10, of
 instruments and of spoken digits left out, four draws each) its mean AUROC was 0.68, that of
@@ -24,16 +26,17 @@ import numpy as np
 import numpy.typing as npt
 
 from earmark.errors import InputError
-from earmark.metrics.classification import Bools, Floats
+from earmark.metrics.classification import Bools, Floats, Ints
 from earmark.metrics.ranking import roc_auc
 from earmark.types import VocabularyKind
 
 COMPONENTS = ("mahalanobis", "energy", "max_logit")
 DEFAULT = ("mahalanobis",)
-REFUSED_PART = 0.05  # of the validation clips, which are all of known kinds
+REFUSED_PART = 0.05  # of windows of known kinds, in groups that were not heard before
 QUANTILES = np.linspace(0, 1, 101)
 
 Arrays = dict[str, npt.NDArray[np.float32]]
+Reference = Mapping[str, npt.NDArray[np.floating]]  # what `fit` gave, or a bundle's reference.npz
 
 
 def fit(
@@ -43,25 +46,27 @@ def fit(
     val_embeddings: Floats,
     kind: VocabularyKind,
     *,
+    val_groups: Sequence[str] | None = None,
     components: Sequence[str] = DEFAULT,
     refused_part: float = REFUSED_PART,
 ) -> Arrays:
     """What a bundle must hold to refuse unknown sounds, learnt without any unknown sound.
 
     Args:
-        train_embeddings: (n, d) of training clips; n may be smaller than d.
+        train_embeddings: (n, d) of windows of training clips; n may be smaller than d.
         train_truth: (n, tags) True where the clip is a positive of the tag; a clip with several tags counts for each.
-        val_logits: (m, tags) of validation clips.
-        val_embeddings: (m, d) of the same clips.
+        val_logits: (m, tags) of windows of validation clips.
+        val_embeddings: (m, d) of the same windows.
+        val_groups: (m,) what was never split; None: each window is a group of its own.
         components: some of COMPONENTS.
-        refused_part: the part of the validation clips that the threshold refuses, in 0..1.
+        refused_part: see `conformal_threshold`.
 
     Returns:
         float32 arrays: `means` (classes, d) of the tags that have a positive and `precision` (d, d), the inverse of
         the shared covariance; `classes` (classes,) their
-        columns; `mean` (d,) and `covariance` (d, d) of all training clips (for drift), `centre`
+        columns; `mean` (d,) and `covariance` (d, d) of all training windows (for drift), `centre`
         and `spread` (len(COMPONENTS),), `used` (len(COMPONENTS),) 1 where used, `threshold` (1,), `score_quantiles`
-        (101,) of the validation clips' scores, `kind` (1,) 1 for multilabel.
+        (101,) of the validation windows' scores, `kind` (1,) 1 for multilabel.
 
     Raises:
         InputError: an unknown component, or no labelled training or validation clip.
@@ -95,12 +100,13 @@ def fit(
     arrays["spread"] = np.maximum(np.quantile(raw, 0.84, axis=0) - centre, 1e-6 * np.maximum(1.0, np.abs(centre)))
     stored = {name: value.astype(np.float32) for name, value in arrays.items()}
     scores = score(val_logits, val_embeddings, stored)
-    stored["threshold"] = np.array([np.quantile(scores, 1 - refused_part)], dtype=np.float32)
+    groups = [str(i) for i in range(len(scores))] if val_groups is None else val_groups
+    stored["threshold"] = np.array([conformal_threshold(scores, groups, refused_part)], dtype=np.float32)
     stored["score_quantiles"] = np.quantile(scores, QUANTILES).astype(np.float32)
     return stored
 
 
-def score(logits: Floats, embeddings: Floats, arrays: Mapping[str, npt.NDArray[np.floating]]) -> Floats:
+def score(logits: Floats, embeddings: Floats, arrays: Reference) -> Floats:
     """(n,) how unknown each clip or window is, from (n, tags) logits and (n, d) embeddings. No upper bound."""
     raw = _components(logits, embeddings, arrays)
     z = (raw - arrays["centre"]) / arrays["spread"]
@@ -109,9 +115,38 @@ def score(logits: Floats, embeddings: Floats, arrays: Mapping[str, npt.NDArray[n
     return result
 
 
-def is_unknown(scores: Floats, arrays: Mapping[str, npt.NDArray[np.floating]]) -> Bools:
-    """True where the score is above the stored threshold."""
-    result: Bools = scores > float(arrays["threshold"][0])
+def clip_scores(scores: Floats, clip: Ints) -> Floats:
+    """(clips,) the lower median of each clip's windows, from (w,) scores and (w,) ascending clip numbers 0, 1, ..."""
+    counts = np.bincount(clip)
+    ordered = scores[np.lexsort((scores, clip))]
+    result: Floats = ordered[np.cumsum(counts) - counts + (counts - 1) // 2]
+    return result
+
+
+def conformal_threshold(scores: Floats, groups: Sequence[str], refused_part: float = REFUSED_PART) -> float:
+    """The score that a window of a new group of known kinds exceeds with a chance of at most `refused_part`.
+
+    Each of G groups counts 1, shared among its windows, so that many windows of one recording do not stand for many
+    recordings. The threshold is the smallest score with a weight of (1 - refused_part) (G + 1) at or below it; where
+    each window is a group, that is the ceil((n + 1)(1 - refused_part)) smallest of n. The plain quantile would refuse
+    more new sounds than wanted, the more so the fewer groups there are. Below 1 / refused_part - 1 groups no score
+    would do: then it is the largest, which some one in G + 1 new groups still exceed.
+
+    Source: Vovk et al., Algorithmic Learning in a Random World, 2005; by groups, Dunn, Wasserman and Ramdas,
+    Distribution-free prediction sets for two-layer hierarchical models, JASA 2022.
+    """
+    _, group = np.unique(np.asarray(groups, dtype=object).astype(str), return_inverse=True)
+    counts = np.bincount(group)
+    order = np.argsort(scores, kind="stable")
+    below = np.cumsum((1 / counts)[group[order]])
+    needed = (1 - refused_part) * (len(counts) + 1)
+    at = int(np.searchsorted(below, needed - 1e-9))
+    return float(scores[order[min(at, len(order) - 1)]])
+
+
+def is_unknown(scores: Floats, arrays: Reference) -> Bools:
+    """True where the score is above the stored threshold, both in float32."""
+    result: Bools = scores.astype(np.float32) > arrays["threshold"][0]
     return result
 
 
@@ -141,7 +176,7 @@ def shrunk_covariance(residuals: Floats) -> Floats:
     return result
 
 
-def _components(logits: Floats, embeddings: Floats, arrays: Mapping[str, npt.NDArray[np.floating]]) -> Floats:
+def _components(logits: Floats, embeddings: Floats, arrays: Reference) -> Floats:
     """(n, len(COMPONENTS)) in the order of COMPONENTS, each higher = more unknown."""
     z = logits.astype(np.float64)
     if float(arrays["kind"][0]) > 0:
@@ -152,7 +187,7 @@ def _components(logits: Floats, embeddings: Floats, arrays: Mapping[str, npt.NDA
     return np.stack([_mahalanobis(embeddings, arrays), energy, -z.max(axis=1)], axis=1)
 
 
-def _mahalanobis(embeddings: Floats, arrays: Mapping[str, npt.NDArray[np.floating]]) -> Floats:
+def _mahalanobis(embeddings: Floats, arrays: Reference) -> Floats:
     """Root of the squared distance to the nearest class mean: (n,)."""
     precision = arrays["precision"].astype(np.float64)
     x = embeddings.astype(np.float64)

@@ -76,9 +76,14 @@ class Tagger:
         return logits, embeddings
 
     def clip_logits(self, samples: Samples) -> tuple[Array, Array]:
-        """(n,) mono samples at `sample_rate_hz` -> logits (tags,), embedding (d,): means over the clip's windows.
+        """(n,) mono samples at `sample_rate_hz` -> logits (tags,), embedding (d,): means over the clip's windows."""
+        logits, embeddings = self.clip_windows(samples)
+        return _mean(logits), _mean(embeddings)
 
-        This is how evaluation judges a clip. Windows follow the front end's `crop`: all of the clip (`cover`, `energy`)
+    def clip_windows(self, samples: Samples) -> tuple[Array, Array]:
+        """(n,) mono samples at `sample_rate_hz` -> logits (w, tags), embeddings (w, d) of the clip's windows.
+
+        This is how evaluation hears a clip. Windows follow the front end's `crop`: all of the clip (`cover`, `energy`)
         or the one in its middle (`centre`).
         """
         spec = self.header.front_end
@@ -94,8 +99,8 @@ class Tagger:
             logits.append(batch_logits)
             embeddings.append(batch_embeddings)
         if not logits:
-            raise InputError("clip_logits: a clip of 0 samples; expected at least one.")
-        return _mean(logits), _mean(embeddings)
+            raise InputError("clip_windows: a clip of 0 samples; expected at least one.")
+        return np.concatenate(logits), np.concatenate(embeddings)
 
     def tag(
         self,
@@ -157,7 +162,7 @@ class Tagger:
         rate = self.sample_rate_hz
         starts = np.array(cutter.starts, np.int64)
         stops = np.minimum(starts + self.window_samples, cutter.n_samples)
-        mean = _mean([logits])
+        mean = _mean(logits)
         refusal = self.header.refusal
         return Scores(
             recording=name,
@@ -271,9 +276,9 @@ def _check_graph(bundle: Bundle, session: ort.InferenceSession) -> None:
             )
 
 
-def _mean(rows: list[Array]) -> Array:
+def _mean(rows: Array) -> Array:
     # summed in float64 over all rows at once: the same to the last bit however the rows were batched
-    return np.asarray(np.concatenate(rows).mean(axis=0, dtype=np.float64), np.float32)
+    return np.asarray(rows.mean(axis=0, dtype=np.float64), np.float32)
 
 
 def _with_warning(scores: Scores, warning: str) -> Scores:

@@ -31,7 +31,8 @@ from earmark.bundle.schema import (
 from earmark.evaluation.calibrate import reference_bytes
 from earmark.evaluation.evaluate import Evaluation
 from earmark.training.device import Device
-from earmark.training.judging import Judgement, Trained, judge, judge_folds
+from earmark.training.judging import Judgement, Trained, judge
+from earmark.training.judging_folds import judge_folds
 from earmark.training.plan import Plan
 from earmark.training.reporting import write_training_report
 from earmark.types import Progress
@@ -54,7 +55,10 @@ def finish(
     Raises:
         ExportError: onnxruntime and torch disagree on real clips; nothing is written.
     """
-    judged = judge_folds(members, work, progress) if plan.k else judge(members[0], work, progress)
+    if plan.k:
+        judged = judge_folds(members, work, progress, plan.strangers)
+    else:
+        judged = judge(members[0], work, progress, plan.strangers)
     origin = provenance(plan, members, judged.evaluations, device)
     report = work / REPORT_FOLDER
     if report.exists():
@@ -111,6 +115,7 @@ def provenance(
             "groups": int(rows["group"].nunique()),
             "licences": licences,
         },
+        "left_out": list(plan.strangers.tags) if plan.strangers else [],
         "folds": plan.k,
         "epochs": [member.fitted.epoch for member in members],
         "training_s": round(sum(member.fitted.seconds for member in members), 1),

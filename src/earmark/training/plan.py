@@ -25,6 +25,7 @@ from earmark.errors import InputError, RecipeError
 from earmark.recipes import Recipe
 from earmark.settings import Settings, load_settings
 from earmark.training.adapting import adapt
+from earmark.training.strangers import Strangers, part, prepare_strangers
 from earmark.types import Progress, Quiet, Vocabulary
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ class Plan:
         leaks: found and allowed by the user; they go into the report.
         notes: for the report: what was adapted, merged, quarantined.
         k: folds, or None.
+        strangers: clips of classes that were left out, to be heard after training; None where none were.
     """
 
     prepared: Prepared
@@ -50,6 +52,7 @@ class Plan:
     leaks: list[Leak]
     notes: list[str]
     k: int | None
+    strangers: Strangers | None = None
 
     @property
     def manifest(self) -> Manifest:
@@ -80,6 +83,7 @@ def make_plan(
     *,
     layout: str | None = None,
     group_by: Sequence[str] = (),
+    leave_out: Sequence[str] = (),
     folds: int | None = None,
     allow_leak: bool = False,
     settings: Settings | None = None,
@@ -91,6 +95,7 @@ def make_plan(
         data: a folder in a known layout, or a manifest file.
         layout: its name, where looking is not to decide.
         group_by: patterns on file names, `REGEX` or `tag=REGEX`: what must never be split.
+        leave_out: tags whose clips are not trained on, but heard afterwards as unknown sounds.
         folds: cross-validation of that many parts instead of one split.
         allow_leak: go on when the same audio or the same group stands in two given splits.
 
@@ -122,6 +127,9 @@ def make_plan(
     else:
         for suggestion in suggest_groups(manifest):
             log.warning("%s", suggestion.message)
+    strange = None
+    if leave_out:
+        manifest, strange = part(manifest, leave_out)
     recipe = adapt(recipe, manifest, notes)
     prepared = prepare(
         manifest,
@@ -140,6 +148,7 @@ def make_plan(
     if not len(prepared.manifest):
         raise InputError(f"{data}: no file could be used; `earmark inspect {data}` says why, file by file.")
     manifest = prepared.manifest
+    strangers = None if strange is None else prepare_strangers(strange, leave_out, prepared, settings, progress, notes)
     pairs = copy_pairs(prepared, progress)
     groups = manifest.rows["group"]
     if pairs:
@@ -164,7 +173,12 @@ def make_plan(
         notes.append(
             f"LEAK ALLOWED: {len(leaks)} pairs of clips share audio or group across splits; figures are too good"
         )
-    return Plan(replace(prepared, manifest=manifest), recipe, leaks, notes, folds)
+    if strangers is not None and folds is None and not len(rows_of(manifest, "val")):
+        raise InputError(
+            "--leave-out: the refusal of unknown sounds is set on validation clips, and this split has none; "
+            "--set split.val=0.15, or use --folds."
+        )
+    return Plan(replace(prepared, manifest=manifest), recipe, leaks, notes, folds, strangers)
 
 
 def _refuse_monitor(recipe: Recipe, manifest: Manifest) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from earmark.bundle.save import check_target
+from earmark.bundle.schema import Refusal
 from earmark.data.splits import fold_split
 from earmark.errors import InputError, Interrupted
 from earmark.evaluation.evaluate import Evaluation
@@ -42,6 +43,7 @@ class Result:
         fitted: the nets, one or one a fold.
         device: for people.
         notes: also in the report.
+        refusal: of unknown sounds, as the model folder holds it; None where it could not be set.
     """
 
     out: Path
@@ -51,6 +53,7 @@ class Result:
     fitted: list[Fitted]
     device: str
     notes: list[str]
+    refusal: Refusal | None = None
 
     @property
     def judged(self) -> str:
@@ -65,6 +68,7 @@ def train(
     recipe: Recipe,
     layout: str | None = None,
     group_by: Sequence[str] = (),
+    leave_out: Sequence[str] = (),
     folds: int | None = None,
     ensemble: bool = True,
     device: DeviceChoice = "auto",
@@ -83,7 +87,7 @@ def train(
     Args:
         data: a folder of sounds in a known layout, or a manifest.
         out: the model folder to write.
-        layout, group_by, folds, allow_leak: see `earmark.training.plan.make_plan`.
+        layout, group_by, leave_out, folds, allow_leak: see `earmark.training.plan.make_plan`.
         ensemble: with `folds`: bundle the folds' nets as one model; else only the report is written.
         device: auto, cpu or cuda.
         resume: insist on going on from unfinished work; `fresh`: throw it away.
@@ -105,6 +109,7 @@ def train(
         recipe,
         layout=layout,
         group_by=group_by,
+        leave_out=leave_out,
         folds=folds,
         allow_leak=allow_leak,
         settings=settings,
@@ -128,6 +133,7 @@ def train(
         fitted=[member.fitted for member in members],
         device=chosen.sentence,
         notes=[*notes, *judged.notes],
+        refusal=judged.refusal,
     )
 
 

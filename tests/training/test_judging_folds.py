@@ -10,8 +10,8 @@ import pytest
 from earmark.bundle.schema import Calibration
 from earmark.evaluation.calibrate import probabilities_of
 from earmark.metrics import unknown
-from earmark.metrics.results import ClipPredictions
-from earmark.training.judging import calibrated_by, concatenate, pooled_reference
+from earmark.metrics.results import ClipPredictions, WindowAnswers
+from earmark.training.judging_folds import Refused, calibrated_by, concatenate, pooled_reference, refusal_of_folds
 from earmark.types import Vocabulary
 
 TAGS = Vocabulary(("a", "b", "c"), "exclusive")
@@ -77,3 +77,29 @@ def test_members_that_know_other_classes_have_no_common_refusal() -> None:
     assert "threshold" not in pooled
     assert pooled["mean"].shape == (12,)
     assert pooled["logit_quantiles"].shape == (101, 3)
+
+
+def test_clips_of_several_windows_stay_together_when_folds_are_joined() -> None:
+    first, second = predictions(2, 1, 1.0), predictions(3, 2, 1.0)
+    windows = WindowAnswers(
+        np.array([0, 0, 1]), np.zeros((3, 3), np.float32), np.arange(12, dtype=np.float32).reshape(3, 4)
+    )
+    joined = concatenate([replace(first, windows=windows), second])
+    assert joined.heard.clip.tolist() == [0, 0, 1, 2, 3, 4]
+    np.testing.assert_array_equal(joined.heard.embeddings[:3], windows.embeddings)
+    np.testing.assert_array_equal(joined.heard.embeddings[3:], second.embeddings)
+
+
+def test_a_fold_is_refused_by_the_threshold_of_the_others() -> None:
+    quiet, loud = np.arange(40.0), np.arange(100.0, 140.0)
+    strange = np.full(10, 120.5)
+    parts = [
+        Refused(scores, [f"{name}{i}" for i in range(40)], scores, strange)
+        for name, scores in (("a", quiet), ("b", loud))
+    ]
+    found = refusal_of_folds(parts)
+    # by the other fold's 39th score all of the loud fold is refused, and none of the quiet one
+    assert found["known_refused"] == 0.5
+    assert found["clips"] == 10
+    assert found["refused"] == 0.5
+    assert found["auroc"] == pytest.approx((1.0 + 21 / 40) / 2)
