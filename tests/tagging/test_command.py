@@ -187,10 +187,18 @@ def test_restart_takes_old_labels_away_and_nothing_else(toy, field, tmp_path):
     assert not list(out.rglob("far away"))
 
 
-def test_progress_of_a_folder_knows_its_end(toy, field):
+@pytest.mark.parametrize("given", ["folder", "file", "pipe"])
+def test_progress_of_a_folder_and_of_a_list_knows_its_end(toy, field, tmp_path, given):
     ours, theirs = os.openpty()
-    command = [sys.executable, "-m", "earmark.cli.main", "tag", str(toy.bundle.path), str(field), "--json"]
-    run = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=theirs)
+    named = str(field) if given == "folder" else "-"
+    command = [sys.executable, "-m", "earmark.cli.main", "tag", str(toy.bundle.path), named, "--json"]
+    (tmp_path / "list").write_text("\n".join(map(str, field.rglob("*.flac"))))
+    with (tmp_path / "list").open("rb") as listing:
+        stdin = -1 if given == "pipe" else listing
+        run = subprocess.Popen(command, stdin=stdin, stdout=subprocess.DEVNULL, stderr=theirs)
+        if run.stdin is not None:
+            run.stdin.write(listing.read())
+            run.stdin.close()
     os.close(theirs)
     told = b""
     while True:

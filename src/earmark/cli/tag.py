@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import closing
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -93,17 +93,18 @@ def tag(
             raise InputError(f"--json and --format {kind}: both want stdout; give --out for the rows.")
 
         from earmark.tagging.batch import tag_all
-        from earmark.tagging.inputs import count_files, expand
+        from earmark.tagging.inputs import Listing, count_files, expand
         from earmark.tagging.tagger import load
 
         tagger = load(model)
         records: list[dict[str, Any]] = []
         sink = _sink(console, records, tagger, target, kind, choice, overlap, restart=restart)
+        listing = Listing(0) if "-" in inputs else None
         summary = tag_all(
             tagger,
-            expand(inputs, _stdin() if "-" in inputs else None, zero_separated=null),
+            expand(inputs, listing, zero_separated=null),
             sink,
-            total=count_files(inputs, sink.done),
+            total=count_files(inputs, sink.done, listing, zero_separated=null),
             overlap=overlap,
             workers=workers,
             timeout_s=limit,
@@ -117,11 +118,6 @@ def tag(
     console.finish(result, next_step=_next_step(summary, model, kind, target))
     if summary.exit_code:
         raise typer.Exit(summary.exit_code)
-
-
-def _stdin() -> BinaryIO:
-    # unbuffered: a thread that waits on a buffered stdin holds a lock, and Ctrl-C would end in a fatal error
-    return open(0, "rb", buffering=0, closefd=False)
 
 
 def _sink(

@@ -3,18 +3,97 @@
 from __future__ import annotations
 
 import glob
+import io
 import os
+import select
+import stat
 from collections.abc import Iterable, Iterator, Sequence
-from typing import BinaryIO
+from contextlib import contextmanager
+from typing import Protocol
 
 from earmark.audio.find import walk_audio
 from earmark.errors import AudioError, InputError
 from earmark.tagging.journal import PathSet
 from earmark.types import Reason
 
+_READ = 65_536
+_MOST_AHEAD = 1 << 22  # bytes of a list that are read before they are needed, to know its end: some 50,000 paths
+
+
+class Readable(Protocol):
+    def read(self, size: int, /) -> bytes:
+        """At most `size` bytes, what is there; none at the end."""
+
+
+class Listing:
+    """A list of paths on a file descriptor, read as it comes.
+
+    Args:
+        descriptor: e.g. 0. Unbuffered: a thread that waits on a buffered stdin holds a lock, and Ctrl-C would end in a
+            fatal error.
+
+    Raises:
+        InputError: here and in `read` and `whole`: it is closed, a folder, or cannot be read.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._ahead = io.BytesIO()
+        with _told():
+            self._is_file = stat.S_ISREG(os.fstat(descriptor).st_mode)
+
+    def read(self, size: int, /) -> bytes:
+        """What is there, waited for where there is nothing; empty at the end."""
+        return self._ahead.read(size) or self._read(size)
+
+    def _read(self, size: int) -> bytes:
+        with _told():
+            while True:
+                try:
+                    return os.read(self._descriptor, size)
+                except BlockingIOError:  # whoever shares it with us has made it so
+                    select.select([self._descriptor], [], [])
+
+    def whole(self) -> Readable | None:
+        """All that is still to be read, to be read twice; None where the list is not over yet, or very long.
+
+        A file is read anew. Of a pipe, what is there is read now, without waiting for more.
+        """
+        if self._is_file:
+            return _Again(self._descriptor, os.lseek(self._descriptor, 0, os.SEEK_CUR))
+        there = bytearray()
+        over = False
+        while not over and len(there) < _MOST_AHEAD and select.select([self._descriptor], [], [], 0)[0]:
+            chunk = self._read(_READ)
+            there += chunk
+            over = not chunk
+        self._ahead = io.BytesIO(bytes(there))
+        return io.BytesIO(bytes(there)) if over else None
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        why = error.strerror or str(error)
+        raise InputError(f"-: the list on stdin cannot be read ({why}); give one path a line: ls *.wav | ...") from None
+
+
+class _Again:
+    """A file from `offset` on, without moving where others read."""
+
+    def __init__(self, descriptor: int, offset: int) -> None:
+        self._descriptor, self._offset = descriptor, offset
+
+    def read(self, size: int, /) -> bytes:
+        chunk = os.pread(self._descriptor, size, self._offset)
+        self._offset += len(chunk)
+        return chunk
+
 
 def expand(
-    inputs: Iterable[str], listing: BinaryIO | None = None, *, zero_separated: bool = False
+    inputs: Iterable[str], listing: Readable | None = None, *, zero_separated: bool = False
 ) -> Iterator[str | AudioError]:
     """Paths of recordings in the order given; within a folder or a pattern, sorted.
 
@@ -24,7 +103,7 @@ def expand(
     Args:
         inputs: files (taken as they are, audio or not: reading them gives the verdict), folders (searched for audio by
             suffix, all the way down), glob patterns (`**` goes down), or `-` for the list on `listing`.
-        listing: where `-` reads from, unbuffered (what is there is taken, not waited upon): one path a line.
+        listing: where `-` reads from: one path a line.
         zero_separated: paths of the list end with NUL instead (`find -print0`).
 
     Raises:
@@ -44,16 +123,27 @@ def expand(
             yield text
 
 
-def count_files(inputs: Sequence[str], done: PathSet | None = None) -> int | None:
-    """How many recordings of `inputs` are not in `done`, each counted once; None where a list is still to be read.
+def count_files(
+    inputs: Sequence[str],
+    done: PathSet | None = None,
+    listing: Listing | None = None,
+    *,
+    zero_separated: bool = False,
+) -> int | None:
+    """How many recordings of `inputs` are not in `done`, each counted once; None where a list is not over yet.
 
-    Folders are walked for it: that takes seconds for a million files, and without it nobody knows the time left.
+    Folders are walked for it, and a list is read: that takes seconds for a million files, and without it nobody knows
+    the time left. The list can be read as before afterwards.
     """
+    again = None
     if "-" in inputs:
-        return None
+        again = listing.whole() if listing is not None else None
+        if again is None:
+            return None
     seen = PathSet()
     had = done or PathSet()
-    return sum(isinstance(path, str) and seen.add(path) and path not in had for path in expand(inputs))
+    paths = expand(inputs, again, zero_separated=zero_separated)
+    return sum(isinstance(path, str) and seen.add(path) and path not in had for path in paths)
 
 
 def _found(folder: str) -> Iterator[str | AudioError]:
@@ -85,9 +175,9 @@ def _matched(pattern: str) -> Iterator[str | AudioError]:
         yield from (path for path in _found(name) if isinstance(path, str))
 
 
-def _listed(listing: BinaryIO, separator: bytes) -> Iterator[str]:
+def _listed(listing: Readable, separator: bytes) -> Iterator[str]:
     rest = b""
-    while chunk := listing.read(65_536):
+    while chunk := listing.read(_READ):
         *names, rest = (rest + chunk).split(separator)
         yield from _named(names, separator)
     yield from _named([rest], separator)
