@@ -2,48 +2,25 @@
 
 from __future__ import annotations
 
-import struct
 import subprocess
 import sys
 from collections.abc import Callable
-from importlib import util
 from pathlib import Path
 
+import encoded_sounds as sounds
 import numpy as np
 import pytest
 import soundfile
+from encoded_sounds import reason_of, wav_bytes
 
 from earmark.audio.read import Audio, probe, read, stream
 from earmark.errors import AudioError, InputError
 from earmark.types import Reason, Verdict
 
-_spec = util.spec_from_file_location("audio_sounds", Path(__file__).with_name("conftest.py"))
-assert _spec is not None
-assert _spec.loader is not None
-sounds = util.module_from_spec(_spec)
-_spec.loader.exec_module(sounds)
-
 NAMES = [*sounds.SOUNDFILE, *sounds.FFMPEG]
 LOSSLESS = {"32.wav", "float.wav", "double.wav", "24.wav", "24.flac", "24.aiff"}
 # spans of PCM and of codecs entered at the sample, or decoded from the beginning, are the same bits
 MakeWav = Callable[..., Path]
-
-
-def wav_bytes(
-    data: bytes, *, tag: int, channels: int, rate: int, align: int, bits: int, claimed: int | None = None
-) -> bytes:
-    size = len(data) if claimed is None else claimed
-    fmt = struct.pack("<HHIIHH", tag, channels, rate, rate * align, align, bits)
-    return (
-        b"RIFF"
-        + struct.pack("<I", min(36 + size, 0xFFFFFFFF))
-        + b"WAVEfmt "
-        + struct.pack("<I", 16)
-        + fmt
-        + b"data"
-        + struct.pack("<I", size)
-        + data
-    )
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -121,34 +98,7 @@ def test_resampled_spans_have_the_stated_length(formats: dict[str, Path]):
     assert (audio.sample_rate_hz, audio.source_rate_hz) == (16000, 22050)
 
 
-@pytest.mark.parametrize("width", [5, 6, 7, 8])
-@pytest.mark.parametrize("order", ["little", "big"])
-def test_integers_wider_than_32_bits(tmp_path: Path, width: int, order: str):
-    values = [0, 1 << (8 * width - 2), -(1 << (8 * width - 1)), (1 << (8 * width - 1)) - 1] * 100
-    data = b"".join(value.to_bytes(width, order, signed=True) for value in values)  # type: ignore[arg-type]
-    content = wav_bytes(data, tag=1, channels=2, rate=8000, align=2 * width, bits=8 * width)
-    if order == "big":
-        content = content.replace(b"RIFF", b"RIFX", 1)
-        fmt = struct.pack(">HHIIHH", 1, 2, 8000, 8000 * 2 * width, 2 * width, 8 * width)
-        content = b"RIFX" + struct.pack(">I", 36 + len(data)) + b"WAVEfmt " + struct.pack(">I", 16) + fmt
-        content += b"data" + struct.pack(">I", len(data)) + data
-    path = tmp_path / "wide.wav"
-    path.write_bytes(content)
-    audio = read(path, mono=False)
-    assert audio.samples.shape == (200, 2)
-    assert audio.samples[:2].ravel().tolist() == pytest.approx([0.0, 0.5, -1.0, 1.0])
-    assert (read(path, mono=False, start_s=0.01).samples == audio.samples[80:]).all()
-
-
 # ---- files that are cut, lie or are no audio ----
-
-
-def reason_of(path: Path, **options: object) -> tuple[str, str]:
-    with pytest.raises(AudioError) as caught:
-        read(path, **options)  # type: ignore[arg-type]
-    assert caught.value.path == str(path)
-    assert str(path) in str(caught.value)
-    return caught.value.reason, str(caught.value)
 
 
 def test_reasons(tmp_path: Path):
@@ -194,80 +144,6 @@ def test_values_that_are_no_numbers_are_refused(make_wav: MakeWav):
     assert len(read(make_wav("h.wav", huge, coding="FLOAT")).samples) == 4000
 
 
-def test_a_cut_wav_says_how_much_was_read(make_wav: MakeWav):
-    path = make_wav("cut.wav", sounds.sound(4.0))
-    path.write_bytes(path.read_bytes()[: 44 + 2 * sounds.RATE])
-    audio = read(path)
-    assert len(audio.samples) == sounds.RATE
-    assert audio.verdict == Verdict.PARTIAL
-    assert audio.warning == f"{path}: 1.00 s decoded of 4.00 s claimed."
-    with stream(path) as blocks:
-        assert sum(map(len, blocks)) == sounds.RATE
-        assert blocks.warning == audio.warning
-    inside = read(path, start_s=0.2, stop_s=0.6)
-    assert (inside.verdict, inside.warning) == (Verdict.READ, None)
-    beyond = read(path, start_s=0.5, stop_s=3.0)
-    assert beyond.verdict == Verdict.PARTIAL
-
-
-def test_a_recorder_that_died_before_it_wrote_the_length(make_wav: MakeWav):
-    for claimed in (0, 0xFFFFFFFF, 0x7FFFFFFF):
-        data = (sounds.sound(1.0) * 32767).astype("<i2").tobytes()
-        path = make_wav("x.wav", sounds.sound(0.1))
-        path.write_bytes(wav_bytes(data, tag=1, channels=1, rate=sounds.RATE, align=2, bits=16, claimed=claimed))
-        audio = read(path)
-        assert (len(audio.samples), audio.verdict) == (sounds.RATE, Verdict.READ), hex(claimed)
-
-
-@pytest.mark.parametrize("name", ["16.flac", "mpeg.mp3", "vorbis.ogg", "alac.m4a", "flac.mkv", "24.aiff"])
-def test_cut_files_give_what_they_hold(formats: dict[str, Path], tmp_path: Path, name: str):
-    whole = read(formats[name])
-    content = formats[name].read_bytes()
-    path = tmp_path / name
-    path.write_bytes(content[: int(0.6 * len(content))])
-    if name == "alac.m4a":  # the index is at the end, and without it nothing can be found
-        assert reason_of(path)[0] == Reason.NOT_AUDIO
-        return
-    audio = read(path)
-    assert audio.verdict == Verdict.PARTIAL
-    assert "s decoded" in str(audio.warning)
-    n = len(audio.samples)
-    assert 0.3 < n / len(whole.samples) < 0.8
-    settled = n - 4096  # the last frames before the cut may be concealed
-    assert np.abs(audio.samples[:settled] - whole.samples[:settled]).max() < 1e-6
-
-
-def test_streams_one_after_another_in_an_ogg_are_all_read(tmp_path: Path):
-    rng = np.random.default_rng(0)
-    parts = [(0.1 * rng.standard_normal(16000 * seconds)).astype(np.float32) for seconds in (3, 2)]
-    for n, part in enumerate(parts):
-        soundfile.write(tmp_path / f"{n}.ogg", part, 16000)
-    both = tmp_path / "both.ogg"
-    both.write_bytes(b"".join((tmp_path / f"{n}.ogg").read_bytes() for n in range(2)))
-    audio = read(both)
-    assert audio.warning is None
-    assert len(audio.samples) / 16000 == pytest.approx(5.0, abs=0.1)
-    assert np.corrcoef(audio.samples[:48000], parts[0])[0, 1] > 0.9
-    assert np.corrcoef(audio.samples[-32000:], read(tmp_path / "1.ogg").samples)[0, 1] > 0.9
-    assert probe(both).duration_s is None
-
-
-def test_a_header_that_lies_takes_no_memory(tmp_path: Path):
-    flac = sounds.save(tmp_path / "lie.flac", sounds.sound(1.0), kind="FLAC")
-    content = bytearray(flac.read_bytes())
-    assert content[:4] == b"fLaC"
-    content[21] |= 0x0F  # the 36 bits of STREAMINFO that count the samples: 2**36 - 1, 18 days
-    content[22:26] = b"\xff\xff\xff\xff"
-    flac.write_bytes(content)
-    code = (
-        "import resource, sys; from earmark.audio.read import probe, read\n"
-        "resource.setrlimit(resource.RLIMIT_DATA, (700 << 20, 700 << 20))\n"
-        "audio = read(sys.argv[1]); print(len(audio.samples), audio.verdict, probe(sys.argv[1]).frames)"
-    )
-    done = subprocess.run([sys.executable, "-c", code, str(flac)], capture_output=True, text=True, timeout=60)
-    assert done.stdout.split() == [str(sounds.RATE), "partial", str(2**36 - 1)], done.stderr
-
-
 def test_too_large_is_refused(make_wav: MakeWav, formats: dict[str, Path]):
     reason, message = reason_of(make_wav("long.wav", sounds.sound(3.0)), max_duration_s=2.0)
     assert reason == Reason.TOO_LARGE
@@ -298,34 +174,6 @@ def test_names_with_spaces_and_other_scripts(formats: dict[str, Path], tmp_path:
         path = tmp_path / f"käuzchen 鳥 {name}"
         path.write_bytes(formats[name].read_bytes())
         assert len(read(path).samples) == len(read(formats[name]).samples)
-
-
-def test_a_playlist_cannot_make_the_decoder_open_other_files(formats: dict[str, Path], tmp_path: Path):
-    target = formats["16.wav"]
-    playlists = {
-        "a.mp3": f"#EXTM3U\n#EXT-X-TARGETDURATION:5\n#EXTINF:5,\n{target}\n#EXT-X-ENDLIST\n",
-        "b.wav": f"ffconcat version 1.0\nfile '{target}'\n",
-        "c.m3u8": f"#EXTM3U\n#EXT-X-TARGETDURATION:5\n#EXTINF:5,\nfile://{target}\n#EXT-X-ENDLIST\n",
-    }
-    for name, text in playlists.items():
-        (tmp_path / name).write_text(text)
-        assert reason_of(tmp_path / name)[0] == Reason.NOT_AUDIO
-
-
-def test_a_video_without_sound(tmp_path: Path):
-    import av
-
-    with av.open(str(tmp_path / "v.mp4"), "w") as file:
-        video = file.add_stream("mpeg4", rate=5)
-        video.width, video.height, video.pix_fmt = 32, 32, "yuv420p"
-        picture = av.VideoFrame.from_ndarray(np.zeros((32, 32, 3), dtype=np.uint8), format="rgb24")
-        for k in range(5):
-            picture.pts = k
-            file.mux(video.encode(picture))
-        file.mux(video.encode(None))
-    reason, message = reason_of(tmp_path / "v.mp4")
-    assert reason == Reason.NOT_AUDIO
-    assert "no sound track" in message
 
 
 def test_mp3_length_is_exact_and_the_decoded_bits_do_not_depend_on_the_blocks(data_dir: Path):

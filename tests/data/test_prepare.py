@@ -15,49 +15,16 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from prepared_sounds import HALF_STEP, RATE, manifest_of, run, sounds, tone
 
 from earmark.audio.pool import Outcome
 from earmark.audio.read import read
 from earmark.audio.signal import resample
 from earmark.audio.write import write
-from earmark.data import decode
-from earmark.data.fingerprint import find_copies
 from earmark.data.hashing import audio_sha256
-from earmark.data.manifest import Item, Manifest, build
-from earmark.data.prepare import prepare
-from earmark.data.prepared import Prepared
 from earmark.data.store import Store
-from earmark.errors import AudioError, CacheError, InputError
+from earmark.errors import AudioError, CacheError
 from earmark.types import Reason
-
-RATE = 8000
-HALF_STEP = 0.505  # of a quantiser's step; float32 arithmetic takes 0.005 of it
-
-
-def tone(seed: int, seconds: float = 0.5, rate: int = RATE, peak: float = 0.5) -> np.ndarray[Any, Any]:
-    rng = np.random.default_rng(seed)
-    x = rng.standard_normal(int(seconds * rate)).astype(np.float32)
-    return x * np.float32(peak / np.abs(x).max())
-
-
-def sounds(folder: Path, n: int, **how: Any) -> list[Path]:
-    folder.mkdir(parents=True, exist_ok=True)
-    paths = [folder / f"{i:03d}.wav" for i in range(n)]
-    for i, path in enumerate(paths):
-        write(path, tone(i, **how), how.get("rate", RATE))
-    return paths
-
-
-def manifest_of(paths: list[Path], root: Path, **spans: Any) -> Manifest:
-    items = [Item(path, (("even", "odd")[i % 2],), **spans) for i, path in enumerate(paths)]
-    return build(items, root=root, layout="folder", name="test")
-
-
-def run(manifest: Manifest, cache: Path, **options: Any) -> Prepared:
-    fixed = {"sample_rate_hz": RATE, "cache_dir": cache, "workers": 2, "timeout_s": 30.0}
-    return prepare(manifest, **(fixed | options))
 
 
 def test_samples_equal_the_decoded_file_to_half_a_step(tmp_path: Path) -> None:
@@ -72,86 +39,6 @@ def test_samples_equal_the_decoded_file_to_half_a_step(tmp_path: Path) -> None:
         assert prepared.audio_hash(i) == audio_sha256(read(path).samples, 11025)
     assert prepared.recordings["sample_rate_hz"].tolist() == [11025] * 3
     assert prepared.recordings["format"].tolist() == ["WAV/PCM_16"] * 3
-
-
-@given(st.floats(-90.0, 20.0), st.integers(0, 1000))
-@settings(max_examples=40, deadline=None)
-def test_a_quiet_recording_keeps_all_its_bits(level_db: float, seed: int) -> None:
-    peak = 10 ** (level_db / 20)
-    direct = tone(seed, peak=peak)
-    pcm, scale = decode.quantise(direct, float(np.abs(direct).max()))
-    assert pcm.dtype == np.int16
-    assert np.abs(pcm).max() == 32767
-    error = np.abs(pcm.astype(np.float64) * scale - direct).max()
-    assert error <= HALF_STEP * peak / 32767
-
-
-def test_features_of_a_quiet_clip_are_those_of_the_direct_one(tmp_path: Path) -> None:
-    from earmark.features.reference import log_mel
-    from earmark.features.spec import FeatureSpec
-
-    path = tmp_path / "quiet.wav"
-    write(path, tone(1, seconds=1.0, peak=1e-4), RATE, subtype="FLOAT")
-    prepared = run(manifest_of([path], tmp_path), tmp_path / "cache")
-    spec = FeatureSpec(sample_rate_hz=RATE, clip_s=1.0, n_fft=512, hop_length=160, n_mels=40, fmax_hz=None)
-    difference = log_mel(prepared.samples(0), spec) - log_mel(read(path).samples, spec)
-    assert np.abs(difference).max() < 1e-3  # dB
-
-
-def test_spans_are_slices_and_one_outside_its_recording_is_quarantined(tmp_path: Path) -> None:
-    (path,) = sounds(tmp_path / "data", 1)
-    spans = [(None, None), (0.1, 0.2), (0.3, None), (0.4, 9.0), (0.6, 0.7)]
-    items = [Item(path, ("a",), start_s=start, stop_s=stop) for start, stop in spans]
-    prepared = run(build(items, root=tmp_path, layout="manifest", name="test"), tmp_path / "cache")
-    assert [prepared.span(i) for i in range(4)] == [(0, 4000), (800, 1600), (2400, 4000), (3200, 4000)]
-    whole = prepared.samples(0)
-    assert np.array_equal(prepared.samples(1), whole[800:1600])
-    assert len(prepared) == 4
-    assert [(q.path, q.reason) for q in prepared.quarantine] == [(str(path), Reason.TOO_SHORT)]
-    assert "from 0.6 s to 0.7 s" in prepared.quarantine[0].message
-
-
-def test_gather_cuts_batches_and_says_how_much_of_each_exists(tmp_path: Path) -> None:
-    paths = sounds(tmp_path / "data", 2)
-    prepared = run(manifest_of(paths, tmp_path), tmp_path / "cache")
-    out = np.full((3, 1000), 7.0, np.float32)
-    batch, valid = prepared.gather([0, 1, 0], [0, 3500, 4000], 1000, out)
-    assert batch is out
-    assert valid.tolist() == [1000, 500, 0]
-    assert np.array_equal(batch[0], prepared.samples(0)[:1000])
-    assert np.array_equal(batch[1, :500], prepared.samples(1)[3500:])
-    assert not batch[1, 500:].any()
-    assert not batch[2].any()
-    with pytest.raises(InputError, match=r"\(3, 999\)"):
-        prepared.gather([0, 1, 0], [0, 0, 0], 1000, np.zeros((3, 999), np.float32))
-
-
-def test_resident_holds_the_same_samples_in_one_array(tmp_path: Path) -> None:
-    prepared = run(manifest_of(sounds(tmp_path / "data", 3), tmp_path), tmp_path / "cache")
-    assert prepared.resident(max_bytes=100) is None
-    flat = prepared.resident(max_bytes=10**6)
-    assert flat is not None
-    for i in range(3):
-        cut = flat.samples[flat.starts[i] : flat.starts[i] + flat.lengths[i]].astype(np.float32) * flat.scales[i]
-        assert np.array_equal(cut, prepared.samples(i))
-
-
-def test_fingerprints_find_a_copy_at_another_gain_and_are_computed_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    paths = sounds(tmp_path / "data", 3, seconds=2.0)
-    copy = tmp_path / "data" / "copy.wav"
-    write(copy, 0.3 * tone(1, seconds=2.0), RATE)
-    manifest = manifest_of([*paths, copy], tmp_path)
-    found = run(manifest, tmp_path / "cache").fingerprints()
-    assert [(i, j) for i, j, _ in find_copies(found)] == [(1, 3)]
-
-    def refuse(*_: Any) -> None:
-        raise AssertionError("they are in the store")
-
-    monkeypatch.setattr("earmark.data.prepared.fingerprint", refuse)
-    again = run(manifest, tmp_path / "cache")
-    assert all(np.array_equal(again.fingerprint(i), found[i]) for i in range(4))
 
 
 def test_a_second_run_decodes_nothing_and_moved_or_copied_files_are_known_by_content(
@@ -266,23 +153,6 @@ def test_every_messy_file_is_prepared_or_quarantined(tmp_path: Path, data_dir: P
         assert np.isfinite(prepared.samples(i)).all()
 
 
-def test_long_recordings_are_prepared_in_blocks_with_the_same_result(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = tmp_path / "long.wav"
-    write(path, tone(3, seconds=95.0, rate=11025), 11025)
-    job = decode.Job(str(path), RATE, str(tmp_path))
-    whole = decode.decode(job)
-    monkeypatch.setattr(decode, "WHOLE_FILE_S", 10.0)
-    blocks = decode.decode(job)
-    assert blocks.spill
-    in_blocks, at_once = (np.frombuffer(b"".join(done.blocks()), "<i2") for done in (blocks, whole))
-    assert np.abs(in_blocks.astype(int) - at_once).max() <= 1  # the resampler rounds float32 per block
-    assert (blocks.audio_sha256, blocks.n_samples) == (whole.audio_sha256, whole.n_samples)
-    assert blocks.duration_s == whole.duration_s == 95.0
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["long.wav"]
-
-
 def test_a_full_disk_is_one_sentence_and_leaves_no_half_entry(tmp_path: Path) -> None:
     paths = sounds(tmp_path / "data", 14)
     manifest = manifest_of(paths, tmp_path)
@@ -342,21 +212,6 @@ def test_too_little_room_is_said_before_anything_is_decoded(tmp_path: Path, monk
     with pytest.raises(CacheError, match="too little room"):
         run(manifest, tmp_path / "cache")
     assert Store(tmp_path / "cache", RATE).entries == {}
-
-
-def test_a_damaged_copy_is_noticed_when_it_is_read_and_mended_by_verify(tmp_path: Path) -> None:
-    manifest = manifest_of(sounds(tmp_path / "data", 2), tmp_path)
-    run(manifest, tmp_path / "cache")
-    (shard,) = (tmp_path / "cache" / "audio" / str(RATE) / "shards").iterdir()
-    with shard.open("r+b") as file:
-        file.seek(100)
-        file.write(b"\xff\x7f")
-    prepared = run(manifest, tmp_path / "cache")
-    with pytest.raises(CacheError, match="earmark cache verify"):
-        prepared.gather([0, 1], [0, 0], 4000)
-    assert Store(tmp_path / "cache", RATE).verify().damaged == 1
-    mended = run(manifest, tmp_path / "cache")
-    mended.gather([0, 1], [0, 0], 4000)
 
 
 SCRIPT = """

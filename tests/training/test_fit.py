@@ -8,40 +8,17 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from small_picture import CPU, PICTURE, SAX
 
 from earmark.data.prepared import Prepared
 from earmark.errors import Interrupted, TrainingError
 from earmark.recipes import Recipe, load_recipe
-from earmark.training.device import Device
 from earmark.training.feeding import Task
 from earmark.training.fit import epochs_of, fit
 from earmark.training.keeping import Fitted
 from earmark.types import Quiet
 
-CPU = Device("cpu", 1, False, "a processor")
-SMALL = [
-    "front_end.sample_rate_hz=16000",
-    "front_end.clip_s=1.0",
-    "front_end.n_fft=512",
-    "front_end.hop_length=250",
-    "front_end.n_mels=32",
-    "front_end.fmax_hz=7600",
-    "model.arguments.widths=[8, 16, 16, 32]",
-    "augment.time_mask_frames=6",
-    "augment.band_mask_bands=3",
-    "training.batch_size=16",
-    "training.epochs=6",
-]
-SAX = [
-    "model.name=sax-net",
-    "model.arguments={output_relu: true}",
-    "front_end.scaling=db",
-    "front_end.ln_offset=1e-10",
-    "front_end.db_ref=max",
-    "front_end.top_db=80",
-    "front_end.normalise=clip-minmax-symmetric",
-    "optimiser.name=adam",
-]
+SMALL = [*PICTURE, "model.arguments.widths=[8, 16, 16, 32]", "training.epochs=6"]
 
 
 def recipe(*more: str) -> Recipe:

@@ -7,6 +7,7 @@ from pathlib import Path
 import typer
 
 from earmark.cli.console import Console, need_extra, train_command
+from earmark.cli.options import AsJson, Data, GroupBy, Layout, Overrides, RecipeName
 
 
 def register(app: typer.Typer) -> None:
@@ -14,17 +15,15 @@ def register(app: typer.Typer) -> None:
 
 
 def check(
-    data: Path = typer.Argument(..., help="Folder of sounds (any known layout), or a manifest .csv or .parquet."),
-    recipe: str = typer.Option("small-cnn", "--recipe", "-r", help="A shipped recipe, or a YAML file of your own."),
-    overrides: list[str] = typer.Option([], "--set", help="Change a recipe field: training.epochs=20. Repeatable."),
-    layout: str | None = typer.Option(None, "--layout", help="The folder's layout, where looking is not to decide."),
-    group_by: list[str] = typer.Option(
-        [], "--group-by", help="REGEX or class=REGEX on file names: what must never be split. Repeatable."
-    ),
+    data: Data,
+    recipe: RecipeName = "small-cnn",
+    overrides: Overrides = [],
+    layout: Layout = None,
+    group_by: GroupBy = [],
     folds: int | None = typer.Option(None, "--folds", help="Check the folds of a cross-validation."),
     out: Path = typer.Option(Path("check.png"), "--out", "-o", help="Where the picture of labelled spectrograms goes."),
     allow_leak: bool = typer.Option(False, "--allow-leak", help="Go on with leaking splits, to see the rest."),
-    as_json: bool = typer.Option(False, "--json", help="Print one JSON object; words for people go to stderr."),
+    as_json: AsJson = False,
 ) -> None:
     """Show counts, batch shapes and ranges, pictures before and after augmentation; learn one batch by heart."""
     console = Console(as_json=as_json)

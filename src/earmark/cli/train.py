@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from earmark.cli.console import Console, need_extra, train_command
+from earmark.cli.options import AsJson, Data, GroupBy, Layout, Overrides, RecipeName
 
 if TYPE_CHECKING:
     from earmark.training.run import Result
@@ -18,14 +19,12 @@ def register(app: typer.Typer) -> None:
 
 
 def train(
-    data: Path = typer.Argument(..., help="Folder of sounds (any known layout), or a manifest .csv or .parquet."),
+    data: Data,
     out: Path = typer.Option(..., "--out", "-o", help="The model folder to write."),
-    recipe: str = typer.Option("small-cnn", "--recipe", "-r", help="A shipped recipe, or a YAML file of your own."),
-    overrides: list[str] = typer.Option([], "--set", help="Change a recipe field: training.epochs=20. Repeatable."),
-    layout: str | None = typer.Option(None, "--layout", help="The folder's layout, where looking is not to decide."),
-    group_by: list[str] = typer.Option(
-        [], "--group-by", help="REGEX or class=REGEX on file names: what must never be split. Repeatable."
-    ),
+    recipe: RecipeName = "small-cnn",
+    overrides: Overrides = [],
+    layout: Layout = None,
+    group_by: GroupBy = [],
     leave_out: list[str] = typer.Option(
         [], "--leave-out", help="A class not to train on, but to hear afterwards as an unknown sound. Repeatable."
     ),
@@ -37,7 +36,7 @@ def train(
     fresh: bool = typer.Option(False, "--fresh", help="Throw an unfinished run away and start anew."),
     replace: bool = typer.Option(False, "--replace", help="Write over a model that stands at --out."),
     allow_leak: bool = typer.Option(False, "--allow-leak", help="Go on with leaking splits; the report says so."),
-    as_json: bool = typer.Option(False, "--json", help="Print one JSON object; words for people go to stderr."),
+    as_json: AsJson = False,
 ) -> None:
     """Train a tagger on a folder of sounds, evaluate it, and write its model folder and report."""
     console = Console(as_json=as_json)
