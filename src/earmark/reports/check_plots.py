@@ -9,9 +9,12 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
 
+from earmark.reports.drawing import drawing
+
 Pictures = npt.NDArray[np.float32]
 
 
+@drawing()
 def augmentation_grid(before: Pictures, after: Pictures, titles: Sequence[str], path: Path) -> None:
     """Write a PNG with a column a clip: its picture as it is, and below it as the net is trained on it.
 

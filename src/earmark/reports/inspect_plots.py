@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from earmark.errors import MissingExtraError
+from earmark.reports.drawing import drawing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -55,6 +56,7 @@ def histogram(values: npt.NDArray[np.float64], label: str, *, log: bool = False)
     return _png(figure)
 
 
+@drawing()
 def by_class(
     values: npt.NDArray[np.float64], classes: Sequence[npt.NDArray[np.bool_]], names: Sequence[str], label: str
 ) -> bytes:
@@ -85,6 +87,7 @@ def by_class(
     return _png(figure)
 
 
+@drawing()
 def co_occurrence(counts: npt.NDArray[np.int64], names: Sequence[str]) -> bytes:
     """Share of the files of the row's tag that hold the column's tag too.
 

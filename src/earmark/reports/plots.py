@@ -11,12 +11,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
+from matplotlib.image import imsave
+
+from earmark.reports.drawing import drawing
 
 INK = "#1b1f24"
 ACCENT = "#0b7a75"
@@ -52,7 +54,7 @@ def confusion_figure(confusion: npt.NDArray[np.int64], tags: Sequence[str]) -> F
     font = float(np.clip(11 - n * 0.09, 4.5, 10))
     longest = max((len(tag) for tag in tags), default=0)
     margin = min(0.35 + 0.075 * font / 10 * longest * 1.1, 3.2)
-    with mpl.rc_context(_STYLE):
+    with drawing(_STYLE):
         figure = Figure(figsize=(size + margin, size + margin * 0.8), layout="constrained")
         axes = figure.add_subplot()
         axes.imshow(np.ma.masked_array(share, ~diagonal), cmap=_RIGHT, vmin=0, vmax=1)
@@ -93,7 +95,7 @@ def history_figure(history: Sequence[Mapping[str, Any]]) -> Figure:
     epochs = [row.get("epoch", index) for index, row in enumerate(history)]
     figures = sorted({key for row in history for key in row if key.startswith("val_") and key != "val_loss"})
     panels = ["loss"] + (["figures"] if figures else []) + (["lr"] if any("lr" in row for row in history) else [])
-    with mpl.rc_context(_STYLE):
+    with drawing(_STYLE):
         figure = Figure(figsize=(3.6 * len(panels), 2.7), layout="constrained")
         for axes, panel in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
             if panel == "loss":
@@ -118,7 +120,7 @@ def history_figure(history: Sequence[Mapping[str, Any]]) -> Figure:
 
 def reliability_figure(reliability: Mapping[str, Sequence[float]]) -> Figure:
     """Stated confidence against how often it was so; a dot's area grows with its clips, the diagonal is honesty."""
-    with mpl.rc_context(_STYLE):
+    with drawing(_STYLE):
         figure = Figure(figsize=(3.6, 3.3), layout="constrained")
         axes = figure.add_subplot()
         axes.plot([0, 1], [0, 1], color=INK, alpha=0.35, linewidth=1, linestyle=(0, (4, 3)))
@@ -147,7 +149,7 @@ def reliability_figure(reliability: Mapping[str, Sequence[float]]) -> Figure:
 def spectrogram_png(path: Path, picture: npt.NDArray[np.floating[Any]]) -> None:
     """A (bands, frames) picture as it is, low bands at the bottom: one pixel a value, no axes. Flat pictures too."""
     low, high = float(picture.min()), float(picture.max())
-    mpl.image.imsave(
+    imsave(
         path, picture[::-1], cmap="magma", vmin=low, vmax=high if high > low else low + 1.0, format="png", metadata={}
     )
 
@@ -161,7 +163,7 @@ def spectrogram_figure(
         band_edges_hz: (bands,) centre of each band, rising.
         unit: of the values, for the colour bar.
     """
-    with mpl.rc_context(_STYLE):
+    with drawing(_STYLE):
         figure = Figure(figsize=(7.2, 3.2), layout="constrained")
         axes = figure.add_subplot()
         bands = len(picture)
@@ -180,14 +182,14 @@ def spectrogram_figure(
 def to_svg(figure: Figure) -> str:
     """The figure as an `<svg>` element for a page; its ink is the page's own text colour."""
     buffer = io.StringIO()
-    with mpl.rc_context(_STYLE):
+    with drawing(_STYLE):
         figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     text = buffer.getvalue()
     return text[text.index("<svg") :].replace(INK, "currentColor")
 
 
 def save_png(figure: Figure, path: Path, *, dots_per_inch: int = 150) -> None:
-    with mpl.rc_context(_STYLE):
+    with drawing(_STYLE):
         figure.savefig(path, format="png", dpi=dots_per_inch, facecolor="white", metadata={"Software": "Earmark"})
 
 
