@@ -23,6 +23,8 @@ TORCH_ALLOWED = (
     "features/torch.py",
     "features/augment.py",
     "features/augment_draw.py",
+    "features/lanes.py",
+    "features/spectrum.py",
     "bundle/export.py",
 )
 TORCH = {"torch", "lightning", "pytorch_lightning"}
