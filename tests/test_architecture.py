@@ -20,7 +20,7 @@ def drawing() -> dict[str, Any]:
 def _existing() -> set[str]:
     inside = (ROOT / "src" / "earmark").iterdir()
     packages = {path.name for path in inside if (path / "__init__.py").is_file()}
-    modules = {path.stem for path in (ROOT / "src" / "earmark").glob("*.py")} - {"__init__"}
+    modules = {path.stem for path in (ROOT / "src" / "earmark").glob("*.py")} - {"__init__", "__main__"}  # the house and its door
     return packages | modules
 
 

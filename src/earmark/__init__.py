@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 __version__ = "0.1.0"
 
+TYPE_CHECKING = False  # typing's own would cost every start its import
 if TYPE_CHECKING:
+    from typing import Any
+
     from earmark.tagging.tagger import Tagger, load
 
 __all__ = ["Tagger", "__version__", "load"]

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -94,6 +95,35 @@ def test_ctrl_c_while_tag_loads_its_model(tmp_path: Path) -> None:
     wait_for(lambda: children(command.pid))  # its decoder starts while it imports the rest
     _, err = stop(command)
     assert err == b"earmark: stopped by Ctrl-C; nothing was tagged, run the same command again.\n"
+
+
+@pytest.mark.parametrize("module", ["typer", "earmark.cli.console"])
+def test_ctrl_c_while_the_commands_are_imported_is_silent(tmp_path: Path, module: str) -> None:
+    """As the console script begins, with an import that waits to be interrupted."""
+    script = (
+        "import os, signal, sys, time\n"
+        "class Slow:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        f"        if name == {module!r}:\n"
+        "            os.kill(os.getpid(), signal.SIGINT)\n"
+        "            time.sleep(5)\n"
+        "sys.meta_path.insert(0, Slow())\n"
+        "sys.argv = ['earmark', 'recipes']\n"
+        "from earmark.__main__ import run\n"
+        "run()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=False, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, b"", b"")  # which a shell calls 130
+
+
+def test_the_console_script_settles_ctrl_c_first_and_leaves_a_handler_of_somebody_else() -> None:
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8"))
+    assert project["project"]["scripts"] == {"earmark": "earmark.__main__:run"}
+    ignored = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN); import earmark.__main__; "
+    told = "print(signal.getsignal(signal.SIGINT) is signal.SIG_IGN)"
+    assert subprocess.run([sys.executable, "-c", ignored + told], stdout=-1, check=True).stdout == b"True\n"
+    version = subprocess.run([sys.executable, "-m", "earmark", "--version"], stdout=-1, check=True)
+    assert version.stdout.startswith(b"earmark ")
 
 
 def test_ctrl_c_that_native_code_turns_into_an_error_of_its_own(

@@ -63,8 +63,9 @@ def run() -> None:
     """
     begin(as_json="--json" in sys.argv[1:])
     stopped: list[int] = []
-    before = _watch_for_ctrl_c(stopped)
+    before = None
     try:
+        before = _watch_for_ctrl_c(stopped)
         code = _call(sys.argv[1:])
         sys.stdout.flush()  # here, where a full disk can still be told
     except EarmarkError as error:
@@ -97,10 +98,12 @@ def run() -> None:
     sys.exit(code)
 
 
-def _watch_for_ctrl_c(stopped: list[int]) -> Callable[[int, FrameType | None], Any] | None:
+def _watch_for_ctrl_c(stopped: list[int]) -> Callable[[int, FrameType | None], Any] | int | None:
     """From now on Ctrl-C is noted in `stopped` before it is raised; the handler of before, None if it stays."""
     before = signal.getsignal(signal.SIGINT)
-    if before is not signal.default_int_handler or threading.current_thread() is not threading.main_thread():
+    # SIG_DFL: `earmark.__main__` set it for the time of the imports
+    ours = before is signal.default_int_handler or before is signal.SIG_DFL
+    if not ours or threading.current_thread() is not threading.main_thread():
         return None  # ignored, as in the background, or somebody else's
 
     def note(number: int, frame: FrameType | None) -> None:
@@ -108,7 +111,7 @@ def _watch_for_ctrl_c(stopped: list[int]) -> Callable[[int, FrameType | None], A
         signal.default_int_handler(number, frame)
 
     signal.signal(signal.SIGINT, note)
-    return signal.default_int_handler
+    return before
 
 
 def _call(arguments: list[str]) -> int:
