@@ -20,7 +20,8 @@ def drawing() -> dict[str, Any]:
 def _existing() -> set[str]:
     inside = (ROOT / "src" / "earmark").iterdir()
     packages = {path.name for path in inside if (path / "__init__.py").is_file()}
-    modules = {path.stem for path in (ROOT / "src" / "earmark").glob("*.py")} - {"__init__", "__main__"}  # the house and its door
+    # without the house itself, and its door
+    modules = {path.stem for path in (ROOT / "src" / "earmark").glob("*.py")} - {"__init__", "__main__"}
     return packages | modules
 
 
