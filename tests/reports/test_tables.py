@@ -3,6 +3,7 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -58,6 +59,17 @@ def test_a_file_name_need_not_be_utf_8(tmp_path: Path, content: ReportContent) -
     odd = replace(val, uris=[str(path)] * len(val), groups=[path.name] * len(val))
     write_predictions(tmp_path / "p.parquet", {"val": odd}, content.evaluations, probabilities)
     assert set(pd.read_parquet(tmp_path / "p.parquet")["group"]) == {"bad?.wav"}
+
+
+def test_figures_can_be_computed_again(tmp_path: Path, content: ReportContent) -> None:
+    """Clips that differ in the ninth digit are ranked apart by the figures, so the table keeps them apart."""
+    val = content.predictions["val"].labelled()
+    close = 0.5 + 1e-9 * np.arange(len(val) * val.truth.shape[1]).reshape(len(val), -1)
+    write_predictions(tmp_path / "p.parquet", {"val": val}, content.evaluations, {"val": close})
+    table = pd.read_parquet(tmp_path / "p.parquet")
+    for column, tag in enumerate(val.vocabulary.tags):
+        assert table[f"probability:{tag}"].tolist() == close[:, column].tolist()
+        assert table[f"logit:{tag}"].dtype == np.float32
 
 
 def test_data_table(manifest: Manifest) -> None:

@@ -123,7 +123,8 @@ def write_predictions(
     """`predictions.parquet`: one row a clip.
 
     Columns: `split`, `path`, `start_s`, `end_s`, `group`, `true` and `predicted` (lists of tags), `correct`,
-    then for each tag `probability:TAG` and `logit:TAG` (float32), and for multilabel `labelled:TAG` (bool).
+    then for each tag `probability:TAG` (float64: in float32 clips that the figures rank apart would tie) and
+    `logit:TAG` (float32, as the net gave it), and for multilabel `labelled:TAG` (bool).
     """
     tables = []
     for split, clips in predictions.items():
@@ -140,7 +141,7 @@ def write_predictions(
             "correct": pa.array(((truth == said) | ~clips.mask).all(axis=1)),
         }
         for column, tag in enumerate(tags):
-            columns[f"probability:{tag}"] = pa.array(probabilities[split][:, column].astype(np.float32))
+            columns[f"probability:{tag}"] = pa.array(probabilities[split][:, column].astype(np.float64))
             columns[f"logit:{tag}"] = pa.array(clips.logits[:, column].astype(np.float32))
             if not clips.is_exclusive:
                 columns[f"labelled:{tag}"] = pa.array(clips.mask[:, column])
