@@ -1,7 +1,8 @@
 """Cross-validated accuracy of the default recipe and of two published ones, on real data sets.
 
-Every recipe hears the same hours of sound on a set and is judged by the same grouped folds. A run that is stopped goes
-on where it was; what is finished is kept in benchmarks/work/accuracy.
+Every recipe is judged by the same grouped folds and may train for at most six minutes a fold on two cores. The published
+ones, whose handful of epochs was meant for sets of their own size, hear as many hours of sound as fit in that. A run
+that is stopped goes on where it was; what is finished is kept in benchmarks/work/accuracy.
 
     python -m benchmarks.accuracy [SET ...] [--recipe NAME ...] [--again]
 """
@@ -65,11 +66,15 @@ def source(chosen: Set) -> Path:
     return table
 
 
-def recipe_of(name: str, hours: float) -> Recipe:
-    """The recipe; a published one with as many epochs as fill the same hours of sound as ours."""
-    if name == "small-cnn":
+# Hours of sound that a published recipe hears of a fold: well within SECONDS_A_FOLD on two cores.
+HOURS = {"system-2": 40.0, "system-4": 12.0}
+
+
+def recipe_of(name: str) -> Recipe:
+    """The recipe; a published one with as many epochs as its hours hold."""
+    if name not in HOURS:
         return load_recipe(RECIPES[name])
-    return load_recipe(RECIPES[name], ["training.epochs=auto", f"training.audio_hours={hours}"])
+    return load_recipe(RECIPES[name], ["training.epochs=auto", f"training.audio_hours={HOURS[name]}"])
 
 
 def run(name: str, recipe_name: str, *, again: bool) -> dict[str, Any]:
@@ -77,7 +82,7 @@ def run(name: str, recipe_name: str, *, again: bool) -> dict[str, Any]:
     from earmark.training.run import train
 
     chosen = SETS[name]
-    recipe = recipe_of(recipe_name, load_recipe("small-cnn").training.audio_hours)
+    recipe = recipe_of(recipe_name)
     key = hashlib.sha256(render_recipe(recipe).encode()).hexdigest()[:12]
     kept = WORK / "accuracy" / f"{name}-{recipe_name}-{key}.json"
     if kept.exists() and not again:
@@ -135,7 +140,7 @@ def main() -> None:
     finish(
         "accuracy",
         figures,
-        baseline="the drone/car/speech and the genre recipe to the letter, on the same folds and hours of sound",
+        baseline="the drone/car/speech and the genre recipe to the letter, same folds, within the same six minutes",
         extra={"table": table},
     )
 
