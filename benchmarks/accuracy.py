@@ -1,8 +1,8 @@
 """Cross-validated accuracy of the default recipe and of two published ones, on real data sets.
 
-Every recipe is judged by the same grouped folds and may train for at most six minutes a fold on two cores. The published
-ones, whose handful of epochs was meant for sets of their own size, hear as many hours of sound as fit in that. A run
-that is stopped goes on where it was; what is finished is kept in benchmarks/work/accuracy.
+Every recipe is judged by the same grouped folds and may train for at most six minutes a fold on two cores. The
+published ones, whose handful of epochs was meant for sets of their own size, hear as many hours of sound as fit in
+that. A run that is stopped goes on where it was; what is finished is kept in benchmarks/work/accuracy.
 
     python -m benchmarks.accuracy [SET ...] [--recipe NAME ...] [--again]
 """
