@@ -45,7 +45,8 @@ class Console:
         """A rich console on the stream that people read: for tables."""
         from rich.console import Console as RichConsole
 
-        return RichConsole(stderr=self.as_json, highlight=False, soft_wrap=True)
+        # names come as they are: [x] is no markup and :dog: no picture
+        return RichConsole(stderr=self.as_json, highlight=False, soft_wrap=True, markup=False, emoji=False)
 
     def say(self, message: str = "") -> None:
         """Plain words for people."""
@@ -80,13 +81,13 @@ class RichProgress:
 
         known = total is not None
         self._bar = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=24),
             MofNCompleteColumn() if known else TextColumn("{task.completed:,.0f}"),
             TextColumn("{task.fields[unit]} {task.fields[rate]}"),
             TimeElapsedColumn(),
             *([TextColumn("left"), Left()] if known else []),
-            TextColumn("{task.fields[note]}"),
+            TextColumn("{task.fields[note]}", markup=False),
             console=RichConsole(stderr=True),
             transient=True,
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shlex import quote
 
 import typer
 
@@ -66,7 +67,7 @@ def convert(
                 {"path": error.path, "reason": str(error.reason), "message": str(error)} for error in done.refused
             ],
         },
-        next_step=f"earmark inspect {out}" if done.written or done.skipped else None,
+        next_step=f"earmark inspect {quote(str(out))}" if done.written or done.skipped else None,
     )
     if not done.written and not done.skipped:
         raise InputError(f"none of the {len(done.refused)} files could be converted; the reasons are above.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING
 
 import typer
@@ -64,7 +65,8 @@ def evaluate(
         wrong = judged.evaluation.metrics["accuracy"] < 1
         step = f"open {report}" + (" and listen to the worst mistakes." if wrong else "")
     else:
-        step = f"earmark evaluate {model} {data} --out report/  (pictures, and the worst mistakes to hear)"
+        again = f"earmark evaluate {quote(str(model))} {quote(str(data))} --out report/"
+        step = f"{again}  (pictures, and the worst mistakes to hear)"
     console.finish(to_json(judged, report), next_step=step)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shlex import quote
 
 import typer
 
@@ -53,4 +54,4 @@ def spectrograms(
     if len(done.quarantine) > 10:
         console.say(f"... and {len(done.quarantine) - 10} more in quarantine")
     console.say(f"{done.pictures} spectrograms of {done.clips} clips in {out}, listed in {out / 'index.csv'}")
-    console.finish(done.to_json(), next_step=f"earmark reset {out}  (when they are no longer needed)")
+    console.finish(done.to_json(), next_step=f"earmark reset {quote(str(out))}  (when they are no longer needed)")

@@ -88,7 +88,7 @@ def _show(console: Console, found: Any) -> None:
         console.say(f"  ... and {len(found.quarantine) - 10} more, all in the report and in --json")
     style = {"problem": "bold red", "warning": "yellow", "note": "dim"}
     for finding in found.findings:
-        rich.print(f"{finding.weight}: {finding.title}", style=style[finding.weight], markup=False)
-        rich.print(f"  {finding.text}{' ' + finding.advice if finding.advice else ''}", markup=False)
+        rich.print(f"{finding.weight}: {finding.title}", style=style[finding.weight])
+        rich.print(f"  {finding.text}{' ' + finding.advice if finding.advice else ''}")
         for option, what in finding.options:
-            rich.print(f"    {option}\n      {what}", markup=False)
+            rich.print(f"    {option}\n      {what}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shlex import quote
 
 import typer
 
@@ -45,5 +46,5 @@ def reset(
             "missing": plan.missing,
             "folders": plan.folders,
         },
-        next_step=f"earmark reset {folder} --yes" if dry_run else None,
+        next_step=f"earmark reset {quote(str(folder))} --yes" if dry_run else None,
     )

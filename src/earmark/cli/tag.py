@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import closing
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -175,7 +176,7 @@ def _tell(console: Console, summary: Summary, *, to_stdout: bool, out: Path | No
 
 def _next_step(summary: Summary, model: str, format: Format | None, out: Path | None) -> str | None:
     if format is None and summary.tagged:
-        return f"earmark tag {model} ... --events --out tags.csv  (when each tag is heard, as a table)"
+        return f"earmark tag {quote(model)} ... --events --out tags.csv  (when each tag is heard, as a table)"
     if out is None:
         return None
     if summary.refused:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -73,7 +74,7 @@ def train(
         command = train_command(data, out.with_name(f"{out.name}-model"), recipe, overrides, layout, group_by)
         step = f"open {report}; train the model itself with `{command}`"
     else:
-        step = f"look at {report}, then `earmark tag {out} new_sounds/`"
+        step = f"look at {report}, then `earmark tag {quote(str(out))} new_sounds/`"
     console.finish(summary(result), step)
 
 
