@@ -53,3 +53,9 @@ def test_two_tags_for_an_exclusive_model(tmp_path: Path) -> None:
     data = manifest(tmp_path, [("dog", "cat"), ("cat",)])
     with pytest.raises(InputError, match=r"0\.wav: has the tags cat, dog"):
         match_tags(data, Vocabulary(("cat", "dog"), "exclusive"))
+
+
+def test_strangers_alone_have_nothing_to_be_told_from(tmp_path: Path) -> None:
+    """Who says --unknown and brings unknown sounds only is not told to rename them."""
+    with pytest.raises(InputError, match=r"none of the model's tags \(cat, dog\), and --unknown .* `earmark tag`"):
+        match_tags(manifest(tmp_path, [("owl",)]), Vocabulary(("cat", "dog"), "exclusive"), unknown=True)

@@ -79,7 +79,7 @@ def refuse_leaks(
         shown = "; ".join(str(leak) for leak in leaks[:3])
         more = f"; and {len(leaks) - 3} more" if len(leaks) > 3 else ""
         raise LeakError(
-            f"{len(leaks)} leaks between splits: {shown}{more}. Remove one of each pair, correct the split or the "
+            f"{len(leaks)} {'leak' if len(leaks) == 1 else 'leaks'} between splits: {shown}{more}. Remove one of each pair, correct the split or the "
             "group column, or go on with --allow-leak (the report will say so)."
         )
     return leaks

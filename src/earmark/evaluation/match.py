@@ -45,6 +45,11 @@ def match_tags(manifest: Manifest, vocabulary: Vocabulary, *, unknown: bool = Fa
     theirs = manifest.vocabulary.tags
     shared = [tag for tag in vocabulary.tags if tag in set(theirs)]
     new = tuple(sorted(set(theirs) - set(vocabulary.tags)))
+    if not shared and unknown:
+        raise InputError(
+            f"{manifest.name}: holds none of the model's tags ({_few(vocabulary.tags)}), and --unknown sets strange sounds "
+            "against known ones; put clips of those beside them, or see with `earmark tag` how many are unknown."
+        )
     if not shared:
         raise InputError(
             f"{manifest.name}: its tags ({_few(theirs)}) and the model's ({_few(vocabulary.tags)}) have none in "
