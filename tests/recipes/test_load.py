@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from earmark.errors import RecipeError
+from earmark.features.augment_spec import AugmentSpec
 from earmark.recipes import Recipe, load_recipe, parse_recipe, recipe_names, recipe_text, render_recipe
 
 
@@ -33,6 +34,23 @@ def test_drone_car_speech_is_what_was_published() -> None:
     assert (recipe.training.batch_size, recipe.training.epochs, recipe.training.seed) == (32, 15, 69)
     assert (recipe.augment.time_masks, recipe.augment.time_mask_frames, recipe.augment.noise) == (1, 8, 0.01)
     assert (recipe.split.val, recipe.split.test) == (0.15, 0.15)
+
+
+def test_sax_is_what_was_published_without_its_output_relu() -> None:
+    recipe = load_recipe("sax")
+    spec = recipe.front_end
+    assert (spec.sample_rate_hz, spec.clip_s, spec.n_fft, spec.hop_length, spec.n_mels) == (22050, 5.0, 2048, 256, 512)
+    assert spec.n_frames(spec.n_samples) == 431
+    assert spec.shape() == (1, 128, 108)
+    assert (spec.scaling, spec.db_ref, spec.normalise) == ("db", "max", "clip-minmax-symmetric")
+    assert recipe.model.arguments == {"widths": [10, 20], "hidden": [700, 100], "output_relu": False}
+    assert (recipe.optimiser.name, recipe.optimiser.learning_rate, recipe.optimiser.weight_decay) == (
+        "adam",
+        2e-4,
+        0.01,
+    )
+    assert (recipe.training.batch_size, recipe.training.epochs, recipe.loss.label_smoothing) == (16, 12, 0.0)
+    assert recipe.augment == AugmentSpec()
 
 
 def test_set_changes_one_field_and_no_other() -> None:
