@@ -130,6 +130,32 @@ def test_large_arrays_come_back_whole(hostile):
         assert (outcome.value == k).all()
 
 
+def test_lent_arrays_hold_until_the_next_outcome_whatever_dies_meanwhile(hostile):
+    arguments: list[object] = [(k, 30_000 if k % 5 else 300_000) for k in range(200)]
+    for k in (17, 18, 90):
+        arguments[k] = "abort"
+    items = [(str(k), argument) for k, argument in enumerate(arguments)]
+    died = set()
+    for outcome in map_files(hostile.work, items, workers=3, timeout_s=60, lend_bytes=150_000):
+        if outcome.value is None:
+            died.add(outcome.index)
+            continue
+        time.sleep(0.001)  # the workers go on meanwhile
+        assert outcome.value.shape == (arguments[outcome.index][1],)  # type: ignore[index]
+        assert (outcome.value == outcome.index).all()
+    assert died == {17, 18, 90}
+
+
+def test_a_caller_that_takes_its_time_makes_no_item_overdue(hostile):
+    waited = 0
+    for outcome in map_files(hostile.work, [(str(k), "pid") for k in range(8)], workers=2, timeout_s=1.0):
+        assert outcome.error is None
+        if waited < 2:
+            waited += 1
+            time.sleep(1.5)
+    assert waited == 2
+
+
 def test_large_arguments_do_not_lock_both_ends(hostile):
     items = [(f"{k}", (k, 1_000_000 + k)) for k in range(4)] + [("p", "x" * 3_000_000) for _ in range(20)]
     outcomes = list(map_files(hostile.work, items, workers=2, timeout_s=20))

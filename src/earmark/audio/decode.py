@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from stat import S_ISDIR, S_ISREG
 from types import TracebackType
 
 from earmark.audio.headers import Header, read_header
@@ -123,11 +124,12 @@ class Decoding:
 
 def _header(path: Path) -> Header:
     try:
-        if path.is_dir():
+        found = path.stat()
+        if S_ISDIR(found.st_mode):
             raise AudioError(str(path), Reason.NOT_AUDIO, f"{path} is a folder: expected an audio file.")
-        if path.exists() and not path.is_file():
+        if not S_ISREG(found.st_mode):
             raise AudioError(str(path), Reason.NOT_AUDIO, f"{path} is a device or pipe: expected an audio file.")
-        if path.stat().st_size == 0:
+        if found.st_size == 0:
             raise AudioError(str(path), Reason.EMPTY, f"{path} has no bytes: copy or record it again.")
         return read_header(path)
     except OSError as error:

@@ -180,10 +180,13 @@ def _aiff_frames(file: BinaryIO) -> int | None:
 
 def _ogg_end(file: BinaryIO, size: int, serial: bytes) -> tuple[bool, bool]:
     """Whether the last page says it is longer than the file, and whether it is of another stream than `serial`."""
-    start = max(0, size - 2 * 65307)  # a page is at most 65,307 bytes
-    file.seek(start)
-    tail = file.read()
-    last = tail.rfind(b"OggS")
+    last, tail = -1, b""
+    for reach in (8192, 2 * 65307):  # most pages are of 4 kB, a page is at most 65,307 bytes
+        file.seek(max(0, size - reach))
+        tail = file.read()
+        last = tail.rfind(b"OggS")
+        if last >= 0:
+            break
     if last < 0:
         return False, False
     page = tail[last:]

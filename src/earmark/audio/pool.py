@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import selectors
 import signal
 import socket
 import subprocess
@@ -12,11 +13,10 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from multiprocessing.connection import Connection, wait
-from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+from earmark.audio.channel import AHEAD, Channel, Lent, pack
 from earmark.errors import AudioError, EarmarkError, InputError
 from earmark.types import Progress, Quiet, Reason
 
@@ -56,6 +56,7 @@ def map_files(
     timeout_s: float | Sequence[float],
     progress: Progress | None = None,
     memory_limit: int | None = None,
+    lend_bytes: int = 0,
 ) -> Iterator[Outcome[T]]:
     """`work(argument)` for each (path, argument), in worker processes; outcomes come as they finish.
 
@@ -72,6 +73,8 @@ def map_files(
         timeout_s: for one item, > 0; or one for each item (`time_limits`).
         progress: told of each file that is done.
         memory_limit: bytes a worker may take; default `MEMORY_LIMIT`, or an equal share of the machine's memory.
+        lend_bytes: above 0, arrays of up to so many bytes in a value may be lent (`earmark.audio.channel`), which is
+            cheaper: they are read-only and hold only until the next outcome is asked for.
     """
     timeouts = [timeout_s] * len(items) if isinstance(timeout_s, int | float) else list(timeout_s)
     if workers < 1 or len(timeouts) != len(items) or not all(limit > 0 for limit in timeouts):
@@ -83,7 +86,7 @@ def map_files(
     progress = progress or Quiet()
     workers = min(workers, len(items))
     limit = memory_limit or min(MEMORY_LIMIT, _machine_memory() // (workers + 1))
-    run = _Run(work, items, timeouts, limit)
+    run = _Run(work, items, timeouts, limit, Lent.make(workers, lend_bytes))
     progress.start("read", len(items), "files")
     try:
         run.start(workers)
@@ -112,8 +115,9 @@ def time_limits(paths: Sequence[str], base_s: float, *, per_mb_s: float = 5.0) -
 
 @dataclass(slots=True, eq=False)
 class _Worker:
+    number: int  # of its places in the shared memory
     pid: int
-    connection: Connection
+    channel: Channel
     held: deque[int] = field(default_factory=deque)  # items handed over, the first of them in work
     began: float = 0.0  # when the first of them was begun, or later
     ending: Reason | None = None  # why it was killed
@@ -122,7 +126,14 @@ class _Worker:
 class _Run:
     """One map_files: the template process, the workers, and who holds what."""
 
-    def __init__(self, work: Callable[[Any], Any], items: Sequence[tuple[str, Any]], timeouts: list[float], limit: int):
+    def __init__(
+        self,
+        work: Callable[[Any], Any],
+        items: Sequence[tuple[str, Any]],
+        timeouts: list[float],
+        limit: int,
+        lent: Lent,
+    ) -> None:
         self._work = work
         self._items = items
         self._timeouts = timeouts
@@ -130,50 +141,56 @@ class _Run:
         self._queue = deque(range(len(items)))
         self._left = len(items)
         self._workers: list[_Worker] = []
+        self._selector = selectors.DefaultSelector()
+        self._looked = time.monotonic()
         self._mean_s = 1.0
+        self._lent = lent
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         code = (
             f"import sys; sys.path[:] = {sys.path!r}\n"
-            "from earmark.audio.worker import template\n"
-            f"template({theirs.fileno()}, {work.__module__!r}, {limit})"
+            "from earmark.audio.worker import Lent, template\n"
+            f"template({theirs.fileno()}, {work.__module__!r}, {limit}, Lent({lent.fd}, {lent.place_bytes}))"
         )
+        fds = [fd for fd in (theirs.fileno(), lent.fd) if fd >= 0]
         # a session of its own: a Ctrl-C in the terminal reaches the caller, who then ends the workers
         self._template = subprocess.Popen(
-            [sys.executable, "-c", code], pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, start_new_session=True
+            [sys.executable, "-c", code], pass_fds=fds, stdin=subprocess.DEVNULL, start_new_session=True
         )
         theirs.close()
 
     def start(self, workers: int) -> None:
-        for _ in range(workers):
-            self._workers.append(self._fork())
+        for number in range(workers):
+            self._fork(number)
 
-    def _fork(self) -> _Worker:
+    def _fork(self, number: int) -> None:
         ours, theirs = socket.socketpair()
         with theirs:
             try:
-                socket.send_fds(self._control, [b"fork"], [theirs.fileno()])
+                socket.send_fds(self._control, [b"fork %d" % number], [theirs.fileno()])
                 pid = int(self._control.recv(64) or b"0")
             except OSError:
                 pid = 0
         if pid <= 0:
             ours.close()
             raise EarmarkError("the worker processes cannot be started: see the messages above; is memory left?")
-        return _Worker(pid, Connection(ours.detach()))
+        worker = _Worker(number, pid, Channel(ours.detach(), self._lent.places(number)))
+        self._workers.append(worker)
+        self._selector.register(worker.channel, selectors.EVENT_READ, worker)
 
     def outcomes(self) -> Iterator[Outcome[Any]]:
         while self._left:
             self._hand_out()
-            by_connection = {worker.connection: worker for worker in self._workers}
-            ready = wait(list(by_connection), timeout=_POLL_S)
-            for connection in ready:
-                outcome = self._collect(by_connection[connection])  # type: ignore[index]
+            ready = [key.data for key, _ in self._selector.select(_POLL_S)]
+            # before the caller is given anything: results that wait while he takes his time are not overdue
+            self._end_the_overdue(but=ready)
+            for worker in ready:
+                outcome = self._collect(worker)
                 if outcome is not None:
                     self._left -= 1
                     yield outcome
-            self._end_the_overdue(busy=[w for c, w in by_connection.items() if c not in ready])
 
     def _hand_out(self) -> None:
-        ahead = 2 if self._mean_s < _SHORT_WORK_S else 1
+        ahead = AHEAD if self._mean_s < _SHORT_WORK_S else 1
         for depth in range(ahead):
             for worker in self._workers:
                 if not self._queue:
@@ -181,19 +198,19 @@ class _Run:
                 if len(worker.held) != depth:
                     continue
                 index = self._queue[0]
-                message = ForkingPickler.dumps((index, self._timeouts[index], self._work, self._items[index][1]))
+                message = pack((index, self._timeouts[index], self._work, self._items[index][1]))
                 if depth and len(message) > _SMALL_ARGUMENT:
                     continue  # both ends could wait for the other to read
                 self._queue.popleft()
                 worker.held.append(index)
                 if depth == 0:
                     worker.began = time.monotonic()
-                with contextlib.suppress(OSError):  # it may be dead, which the next look at its connection finds
-                    worker.connection.send_bytes(message)
+                with contextlib.suppress(OSError):  # it may be dead, which the next look at its channel finds
+                    worker.channel.write(message)
 
     def _collect(self, worker: _Worker) -> Outcome[Any] | None:
         try:
-            index, kind, value = worker.connection.recv()
+            index, kind, value = worker.channel.recv()
         except (EOFError, OSError):
             return self._bury(worker)
         if kind == "broken":
@@ -219,14 +236,13 @@ class _Run:
 
     def _bury(self, worker: _Worker) -> Outcome[Any] | None:
         """A dead worker: its first item is at fault, the others go back, and another worker takes its place."""
-        worker.connection.close()
-        self._workers.remove(worker)
+        self._leave(worker)
         self._control.send(f"wait {worker.pid}".encode())
         status = int(self._control.recv(64) or b"0")
         held = list(worker.held)
         self._queue.extendleft(reversed(held[1:]))
         if self._queue or not self._workers:
-            self._workers.append(self._fork())
+            self._fork(worker.number)
         if not held:
             return None
         path = self._items[held[0]][0]
@@ -235,10 +251,21 @@ class _Run:
         words = f"signal {signal.Signals(number).name}" if number else f"exit status {status >> 8}"
         return Outcome(held[0], path, None, self._error(held[0], reason, words))
 
-    def _end_the_overdue(self, busy: list[_Worker]) -> None:
+    def _leave(self, worker: _Worker) -> None:
+        self._selector.unregister(worker.channel)
+        worker.channel.close()
+        self._workers.remove(worker)
+
+    def _end_the_overdue(self, but: list[_Worker]) -> None:
+        """Every `_POLL_S`, a look at those that work; `but` have something to say first."""
         now = time.monotonic()
-        for worker in busy:
-            if worker.held and now > worker.began + self._timeouts[worker.held[0]]:
+        if now < self._looked + _POLL_S:
+            return
+        self._looked = now
+        for worker in self._workers:
+            if not worker.held or worker in but:
+                continue
+            if now > worker.began + self._timeouts[worker.held[0]]:
                 self._kill(worker, Reason.TIMED_OUT)
             elif _resident_bytes(worker.pid) > self._limit:
                 self._kill(worker, Reason.TOO_LARGE)
@@ -268,10 +295,11 @@ class _Run:
 
     def end(self) -> None:
         """Ends every worker and the template; nothing of this run is left."""
-        for worker in self._workers:
+        for worker in list(self._workers):
             _kill(worker.pid)
-            worker.connection.close()
-        self._workers.clear()
+            self._leave(worker)
+        self._selector.close()
+        self._lent.close()
         self._control.close()  # on which the template ends
         try:
             self._template.wait(timeout=5)

@@ -5,57 +5,63 @@ a crashed worker is replaced at hardly any cost. The template is started anew (n
 none of the caller's threads, torch least of all; it never decodes anything itself. When the caller ends, however it
 ends, the template sees its socket close and takes all workers down with it.
 
-The template's requests, on a sequenced-packet socket: b"fork" with a file descriptor -> the worker's process id;
-b"wait PID" -> its exit status, once it is dead.
+The template's requests, on a sequenced-packet socket: b"fork NUMBER" with a file descriptor -> the process id of a
+worker that lends from the places of this number; b"wait PID" -> its exit status, once it is dead.
 """
 
 from __future__ import annotations
 
 import contextlib
+import gc
 import importlib
+import itertools
 import os
 import resource
 import signal
 import socket
-from multiprocessing.connection import Connection
 from typing import Any
+
+from earmark.audio.channel import AHEAD, Channel, Lent
 
 GRACE_S = 5.0
 """A worker ends itself so long after its time limit, should the caller be too busy to do it."""
 
 
-def template(control_fd: int, module: str, memory_limit: int) -> None:
-    """Serves fork requests until the caller goes away."""
+def template(control_fd: int, module: str, memory_limit: int, lent: Lent) -> None:
+    """Serves fork requests until the caller goes away; never returns."""
     from earmark.settings import limit_native_threads
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     limit_native_threads(1)
     _import_decoders(module)
+    gc.freeze()  # what is here by now stays, and a worker's collections need not touch (and so copy) its pages
     control = socket.socket(fileno=control_fd)
     children: set[int] = set()
     try:
         while True:
             message, fds, _, _ = socket.recv_fds(control, 64, 1)
             if not message:
-                return
-            if message == b"fork":
+                break
+            what, number = message.split()
+            if what == b"fork":
                 pid = os.fork()
                 if pid == 0:
                     control.close()
-                    serve(fds[0], memory_limit)
+                    serve(fds[0], memory_limit, lent, int(number))
                 os.close(fds[0])
                 children.add(pid)
                 control.send(str(pid).encode())
             else:
-                pid = int(message.split()[1])
+                pid = int(number)
                 children.discard(pid)
                 control.send(str(os.waitpid(pid, 0)[1]).encode())
     except (ConnectionError, BrokenPipeError):
-        return
+        pass  # the caller is gone
     finally:
         for pid in children:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
+    os._exit(0)  # taking numpy down in order would cost as much as ten more clips
 
 
 def _import_decoders(module: str) -> None:
@@ -69,25 +75,26 @@ def _import_decoders(module: str) -> None:
             importlib.import_module(name)
 
 
-def serve(fd: int, memory_limit: int) -> None:
+def serve(fd: int, memory_limit: int, lent: Lent, worker: int) -> None:
     """One worker: takes (index, timeout_s, work, argument), answers (index, kind, value); never returns."""
     status = 1
     try:
         _silence()
         _bound_memory(memory_limit)
-        connection = Connection(fd)
-        while True:
+        channel = Channel(fd, lent.places(worker, write=True))
+        lent.close()
+        for turn in itertools.count():
             try:
-                index, timeout_s, work, argument = connection.recv()
+                index, timeout_s, work, argument = channel.recv()
             except EOFError:
                 break
             except Exception as error:  # the work cannot be imported here
-                _answer(connection, -1, "broken", f"{type(error).__name__}: {error}")
+                _answer(channel, (-1, "broken", f"{type(error).__name__}: {error}"), turn)
                 break
             signal.setitimer(signal.ITIMER_REAL, timeout_s + GRACE_S)  # SIGALRM's default action ends the process
             kind, value = _run(work, argument)
             signal.setitimer(signal.ITIMER_REAL, 0)
-            _answer(connection, index, kind, value)
+            _answer(channel, (index, kind, value), turn)
             del value
         status = 0
     except (ConnectionError, BrokenPipeError, KeyboardInterrupt):
@@ -111,15 +118,15 @@ def _run(work: Any, argument: Any) -> tuple[str, Any]:
         return "failed", f"{type(error).__name__}: {error}"
 
 
-def _answer(connection: Connection, index: int, kind: str, value: Any) -> None:
+def _answer(channel: Channel, answer: tuple[int, str, Any], turn: int) -> None:
     try:
-        connection.send((index, kind, value))
+        channel.send(answer, place=turn % AHEAD)
     except (ConnectionError, BrokenPipeError):
         raise
     except MemoryError:
-        connection.send((index, "memory", None))
+        channel.send((answer[0], "memory", None))
     except Exception as error:  # a result that cannot be sent between processes
-        connection.send((index, "failed", f"its result cannot be sent: {type(error).__name__}: {error}"))
+        channel.send((answer[0], "failed", f"its result cannot be sent: {type(error).__name__}: {error}"))
 
 
 def _silence() -> None:

@@ -10,20 +10,18 @@ import hashlib
 import itertools
 import math
 import os
-import tempfile
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from earmark.audio import read as audio
-from earmark.audio.examine import check_usable
+from earmark.audio.examine import SILENT_PEAK, check_usable
 from earmark.audio.signal import StreamResampler, resample
 from earmark.data.hashing import AudioDigest, audio_sha256
-from earmark.data.shards import disk_full, is_disk_full
 from earmark.errors import AudioError
 from earmark.types import Reason, Samples
 
@@ -31,10 +29,12 @@ WHOLE_FILE_BYTES = 2**20
 """Files up to this size are decoded in one piece without asking how long they are."""
 WHOLE_FILE_S = 600.0
 """Longer recordings are decoded in blocks and go through a spill file, so that memory stays flat."""
+_SURELY_HEARD = 100.0 * SILENT_PEAK
+"""No resampler makes a sound a hundred times louder: with such a peak after it, there was one before it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
+# both go between processes for every file, for which a frozen dataclass is slow
+class Job(NamedTuple):
     """One file to prepare. `spill_dir` is where long recordings are put on their way to the store."""
 
     path: str
@@ -42,9 +42,11 @@ class Job:
     spill_dir: str
 
 
-@dataclass(frozen=True, slots=True)
-class Decoded:
-    """A prepared recording. Fields as in `earmark.data.shards.Entry`; its samples are `pcm` or lie in file `spill`."""
+class Decoded(NamedTuple):
+    """A prepared recording. Fields as in `earmark.data.shards.Entry`; its samples are `pcm` or lie in file `spill`.
+
+    From a worker, `pcm` is lent (`earmark.audio.pool.map_files`): it has to be written before the next file is taken.
+    """
 
     file_sha256: str
     file_bytes: int
@@ -60,13 +62,13 @@ class Decoded:
     rms_db: float
     warning: str
     crc32: int
-    pcm: bytes
+    pcm: npt.NDArray[np.int16]
     spill: str = ""
 
-    def blocks(self, block_bytes: int = 2**22) -> Iterator[bytes]:
+    def blocks(self, block_bytes: int = 2**22) -> Iterator[bytes | memoryview]:
         """The int16 bytes, from memory or from the spill file, which is gone afterwards."""
         if not self.spill:
-            yield self.pcm
+            yield self.pcm.data.cast("B")
             return
         with open(self.spill, "rb") as file:
             while block := file.read(block_bytes):
@@ -92,17 +94,16 @@ def reuse_memory() -> None:
 def decode(job: Job) -> Decoded:
     """Prepare one file. Raises AudioError where there is nothing to use in it."""
     reuse_memory()
-    path = Path(job.path)
     try:
-        stat = path.stat()
-        file_sha256 = hash_file(path)
+        stat = os.stat(job.path)
+        file_sha256 = hash_file(job.path)
     except OSError as error:
         raise AudioError(
             job.path, Reason.MISSING, f"{job.path}: cannot be opened ({error.strerror}); check the path and its rights."
         ) from error
     about = (file_sha256, stat.st_size, stat.st_mtime_ns)
     if stat.st_size > WHOLE_FILE_BYTES:
-        duration_s = audio.probe(path).duration_s
+        duration_s = audio.probe(job.path).duration_s
         if duration_s is None or duration_s > WHOLE_FILE_S:
             return _decode_long(job, about)
     return _decode_whole(job, about)
@@ -110,7 +111,9 @@ def decode(job: Job) -> Decoded:
 
 def hash_file(path: str | Path) -> str:
     """sha256 of the file's bytes, hex."""
-    with open(path, "rb") as file:
+    with open(path, "rb", buffering=0) as file:
+        if 0 < os.fstat(file.fileno()).st_size <= WHOLE_FILE_BYTES:  # 0 may be a device, which never ends
+            return hashlib.sha256(file.read()).hexdigest()
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
@@ -125,7 +128,9 @@ def quantise(samples: Samples, peak: float) -> tuple[npt.NDArray[np.int16], floa
         (n,) int16, little endian, and scale = peak / 32767: a recording at -80 dBFS keeps all its 16 bits.
     """
     scale = peak / 32767.0
-    return np.rint(samples * np.float32(1.0 / scale)).astype("<i2"), scale
+    steps = samples * np.float32(1.0 / scale)
+    np.rint(steps, out=steps)
+    return steps.astype("<i2"), scale
 
 
 def _decode_whole(job: Job, about: tuple[str, int, int]) -> Decoded:
@@ -134,9 +139,9 @@ def _decode_whole(job: Job, about: tuple[str, int, int]) -> Decoded:
     samples = resample(native, rate, job.sample_rate_hz)
     peak = _peak(samples)
     # what lies wholly above the new rate is silent after resampling, and no use at this rate
-    check_usable(job.path, frames=len(native), sample_rate_hz=rate, peak=min(peak, _peak(native)))
+    heard = peak if peak >= _SURELY_HEARD else min(peak, _peak(native))
+    check_usable(job.path, frames=len(native), sample_rate_hz=rate, peak=heard)
     pcm, scale = quantise(samples, peak)
-    data = pcm.tobytes()
     return Decoded(
         *about,
         audio_sha256=audio_sha256(native, rate),
@@ -149,13 +154,18 @@ def _decode_whole(job: Job, about: tuple[str, int, int]) -> Decoded:
         peak=peak,
         rms_db=_rms_db(float(np.dot(samples, samples)), len(samples)),
         warning=found.warning or "",
-        crc32=zlib.crc32(data),
-        pcm=data,
+        crc32=zlib.crc32(pcm.data),
+        pcm=pcm,
     )
 
 
 def _decode_long(job: Job, about: tuple[str, int, int]) -> Decoded:
     """The same in blocks: resampled float32 to a spill file first, because the scale is only known at the end."""
+    # hardly any collection needs them
+    import tempfile
+
+    from earmark.data.shards import disk_full, is_disk_full
+
     fd, spill = tempfile.mkstemp(prefix="spill-", suffix=".i16", dir=job.spill_dir)
     os.close(fd)
     floats = Path(spill + ".f32")
@@ -191,7 +201,7 @@ def _decode_long(job: Job, about: tuple[str, int, int]) -> Decoded:
             rms_db=_rms_db(energy, n_samples),
             warning=warning or "",
             crc32=crc32,
-            pcm=b"",
+            pcm=np.zeros(0, np.int16),
             spill=spill,
         )
     except OSError as error:

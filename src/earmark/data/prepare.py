@@ -29,6 +29,9 @@ LASTING = frozenset(
 what else the machine was doing, so such a file is tried again in the next run."""
 SURE_BYTES_PER_FILE_BYTE = 0.05
 """Prepared bytes that a byte of any file comes to at the least (24-bit stereo at 192 kHz, down to 16 kHz, is 0.03)."""
+LEND_BYTES = 8 * 2**20
+"""Samples of up to so many bytes (two minutes at 32 kHz) come from the workers in shared memory, longer ones through a
+socket. Room is taken only by what is used: twice the longest such recording for each worker."""
 SPILL_KEPT_S = 86400.0
 ESTIMATE_FROM = 16  # files after which the rest is estimated from what those became
 
@@ -212,7 +215,8 @@ def _outcomes(
     """Ordinary files first, then large ones, each with the time its size calls for."""
     uris = [uri for uri, _ in sorted(todo, key=lambda item: item[1] > LARGE_FILE_BYTES)]
     jobs = [(uri, Job(uri, store.sample_rate_hz, str(spill))) for uri in uris]
-    yield from map_files(decode, jobs, workers=workers, timeout_s=time_limits(uris, timeout_s))
+    limits = time_limits(uris, timeout_s)
+    yield from map_files(decode, jobs, workers=workers, timeout_s=limits, lend_bytes=LEND_BYTES)
 
 
 def _append(writer: ShardWriter, done: Decoded) -> Entry:

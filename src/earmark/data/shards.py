@@ -134,12 +134,13 @@ def sync_folder(folder: Path) -> None:
 # ---------------------------------------------------------------------------------------------------------- journals
 
 
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
 def journal_line(row: Entry | SeenFile) -> bytes:
     """`crc32 json\\n`: the checksum covers the JSON, so a torn line is known for what it is."""
     fields = {name: getattr(row, name) for name in row.__slots__}
-    text = json.dumps([type(row).__name__, fields], ensure_ascii=False, separators=(",", ":")).encode(
-        "utf-8", "surrogateescape"
-    )
+    text = _encode([type(row).__name__, fields]).encode("utf-8", "surrogateescape")
     return b"%08x %s\n" % (zlib.crc32(text), text)
 
 
