@@ -117,7 +117,8 @@ def test_a_command_line_that_is_shown_could_be_typed(path: Path) -> None:
         if words[0].startswith("-"):
             assert words[0] in ("--help", "--version", "-h"), line
             continue
-        name = " ".join(words[:2]) if " ".join(words[:2]) in commands else words[0]
+        names = [" ".join(words[:count]) for count in (3, 2, 1)]
+        name = next((name for name in names if name in commands), words[0])
         assert name in commands, f"`earmark {line}`: no such command"
         flags = {word.split("=")[0] for word in words if re.match(r"--?[a-z]", word)}
         assert flags - _options(commands[name]) - {"--help"} == set(), f"`earmark {line}`: no such option"

@@ -38,3 +38,13 @@ def test_seconds_are_checked_wherever_they_come_from(value: float):
     assert check_seconds("--timeout", 2.0) == 2.0
     with pytest.raises(InputError, match=r"--timeout is .*: expected seconds"):
         check_seconds("--timeout", value)
+
+
+def test_the_database_is_in_the_workspace_unless_a_url_says_otherwise():
+    assert load_settings({}).database_url is None
+    assert load_settings({"EARMARK_DATABASE_URL": "postgresql://h/n"}).database_url == "postgresql://h/n"
+
+
+def test_an_empty_database_url_is_not_the_workspace():
+    with pytest.raises(InputError, match=r"EARMARK_DATABASE_URL is empty: expected postgresql://"):
+        load_settings({"EARMARK_DATABASE_URL": " "})

@@ -73,3 +73,25 @@ class Interrupted(EarmarkError):  # noqa: N818 - it is not an error of anybody's
 
 class MissingExtraError(InputError):
     """A command needs an extra that is not installed, e.g. `pip install "earmark[train]"`."""
+
+
+class CatalogError(InputError):
+    """The database cannot be used: missing, out of reach, of a newer version, or not ours; or a task that cannot be."""
+
+
+class NotFoundError(CatalogError):
+    """A task, clip, annotator or set that the catalog does not hold."""
+
+
+class NotAllowedError(CatalogError):
+    """Something that this person's role, or a clip that is another's, does not allow."""
+
+
+class ConflictError(CatalogError):
+    """Something that came too late or twice: the place is taken, the name is used, the answer is another already."""
+
+
+class BusyError(CatalogError):
+    """The database is held by others for longer than one waits; the same again may succeed."""
+
+    exit_code = 1

@@ -18,11 +18,13 @@ class Settings:
     cache_dir: where prepared audio is kept (EARMARK_CACHE_DIR, else XDG_CACHE_HOME/earmark, else ~/.cache/earmark).
     workers: processes that decode (EARMARK_WORKERS, else the cores this process may use).
     decode_timeout_s: how long one file may take before it is quarantined as timed out (EARMARK_DECODE_TIMEOUT).
+    database_url: where the catalog is, if not in its workspace: postgresql://... or sqlite:///... (EARMARK_DATABASE_URL).
     """
 
     cache_dir: Path
     workers: int
     decode_timeout_s: float
+    database_url: str | None = None
 
 
 def usable_cores() -> int:
@@ -63,10 +65,13 @@ def load_settings(env: Mapping[str, str] | None = None) -> Settings:
     else:
         base = env.get("XDG_CACHE_HOME")
         cache_dir = (Path(base) if base else Path(env.get("HOME", "~")).expanduser() / ".cache") / "earmark"
+    if "EARMARK_DATABASE_URL" in env and not env["EARMARK_DATABASE_URL"].strip():
+        raise InputError("EARMARK_DATABASE_URL is empty: expected postgresql://USER@HOST/NAME; give one or unset it.")
     return Settings(
         cache_dir=cache_dir,
         workers=int(_positive(env, "EARMARK_WORKERS", usable_cores(), whole=True)),
         decode_timeout_s=_positive(env, "EARMARK_DECODE_TIMEOUT", 60.0, whole=False),
+        database_url=env.get("EARMARK_DATABASE_URL"),
     )
 
 

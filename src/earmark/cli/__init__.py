@@ -5,13 +5,28 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from earmark.cli import cache, check, convert, demo, doctor, evaluate, export, inspect, recipes, reset, tag, train
+from earmark.cli import (
+    cache,
+    catalog,
+    check,
+    convert,
+    demo,
+    doctor,
+    evaluate,
+    export,
+    inspect,
+    recipes,
+    reset,
+    tag,
+    train,
+)
 
 if TYPE_CHECKING:
     import typer
 
 VERBS: tuple[Callable[[typer.Typer], None], ...] = (
     cache.register,
+    catalog.register,
     check.register,
     convert.register,
     demo.register,

@@ -1,0 +1,18 @@
+"""`earmark catalog`: recordings, tasks, labels and people in a database. One module for verbs that belong together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import typer
+
+from earmark.cli.catalog import setup
+
+PARTS: tuple[Callable[[typer.Typer], None], ...] = (setup.register,)
+
+
+def register(app: typer.Typer) -> None:
+    catalog = typer.Typer(no_args_is_help=True, help="Recordings, labelling tasks, labels and people of a workspace.")
+    for part in PARTS:
+        part(catalog)
+    app.add_typer(catalog, name="catalog")
