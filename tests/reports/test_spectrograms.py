@@ -60,6 +60,17 @@ def test_npz_holds_what_the_front_end_makes(sounds: Path, tmp_path: Path) -> Non
     assert metadata["pictures"] == {"unsplit": {"cat": 2, "dog": 4}}
 
 
+def test_clips_of_one_recording_are_counted_and_told_apart(sounds: Path, tmp_path: Path) -> None:
+    table = tmp_path / "spans.csv"
+    table.write_text("path,labels,start_s,end_s\nsounds/dog/long.wav,dog,0,1\nsounds/dog/long.wav,cat,1.5,2.5\n")
+    done = export_spectrograms(read(table), SPEC, tmp_path / "out", format="npy")
+    assert (done.pictures, done.clips) == (2, 2)
+    index = pd.read_csv(tmp_path / "out/index.csv")
+    assert dict(zip(index["id"], index["label"], strict=True)) == {
+        "sounds/dog/long.wav#0-1": "dog", "sounds/dog/long.wav#1.5-2.5": "cat",
+    }  # fmt: skip
+
+
 def test_a_file_name_need_not_be_utf_8(sounds: Path, tmp_path: Path) -> None:
     (sounds / "dog" / "short.wav").rename(sounds / "dog" / os.fsdecode(b"short\xff.wav"))
     assert export_spectrograms(read(sounds), SPEC, tmp_path / "out", format="npy").pictures == 6

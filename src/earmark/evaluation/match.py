@@ -47,8 +47,8 @@ def match_tags(manifest: Manifest, vocabulary: Vocabulary, *, unknown: bool = Fa
     new = tuple(sorted(set(theirs) - set(vocabulary.tags)))
     if not shared and unknown:
         raise InputError(
-            f"{manifest.name}: holds none of the model's tags ({_few(vocabulary.tags)}), and --unknown sets strange sounds "
-            "against known ones; put clips of those beside them, or see with `earmark tag` how many are unknown."
+            f"{manifest.name}: holds none of the model's tags ({_few(vocabulary.tags)}), and --unknown sets strange "
+            "sounds against known ones; put clips of those beside them, or see with `earmark tag` how many are unknown."
         )
     if not shared:
         raise InputError(

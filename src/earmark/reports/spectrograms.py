@@ -27,6 +27,7 @@ from earmark.features.spec import FeatureSpec
 from earmark.recipes import load_recipe
 from earmark.reports.picture_worker import PictureTask, pictures
 from earmark.reports.prepared_folder import PreparedFolder
+from earmark.reports.tables import clip_id
 from earmark.types import Progress, Quiet, Reason
 
 Format = Literal["npz", "npy", "png"]
@@ -123,6 +124,7 @@ def export_spectrograms(
     limits = time_limits([path for path, _ in tasks], timeout_s)
     quarantine: list[Quarantined] = []
     index: list[dict[str, Any]] = []
+    clips = 0
     shape: tuple[int, ...] = ()
     progress.start("export", len(manifest), "clips")
     try:
@@ -135,6 +137,7 @@ def export_spectrograms(
                     quarantine.append(Quarantined(outcome.path, reason, str(outcome.error)))
                     continue
                 for row, windows in zip(rows, outcome.value, strict=True):
+                    clips += bool(windows)
                     if not windows:
                         span = f"from {manifest.rows['start_s'].iat[row]:g} s"
                         message = f"{outcome.path}: the clip {span} lies outside the recording; correct the span."
@@ -156,7 +159,7 @@ def export_spectrograms(
             folder.write("metadata.json", _metadata(manifest, spec, format, shape, table))
     finally:
         progress.stop()
-    return Exported(out, len(index), len({entry["id"] for entry in index}), shape, quarantine)
+    return Exported(out, len(index), clips, shape, quarantine)
 
 
 def _tasks(manifest: Manifest, spec: FeatureSpec) -> tuple[list[tuple[str, PictureTask]], dict[str, list[int]]]:
@@ -196,7 +199,7 @@ def _plain(name: str) -> str:
 
 def _index_row(manifest: Manifest, row: int, stem: str, format: str, label: str, start_s: float) -> dict[str, Any]:
     return {
-        "id": _plain(str(manifest.rows["recording"].iat[row])),
+        "id": _plain(clip_id(manifest, row)),
         "label": label,
         "path": f"{stem}.{format}",
         "src": _plain(str(manifest.rows["group"].iat[row])),
