@@ -21,10 +21,10 @@ import soxr
 
 from benchmarks.harness import Figure, data_dir, finish
 from earmark.audio.find import find_audio
+from earmark.audio.fingerprint import find_copies, fingerprint
 from earmark.audio.read import read
 from earmark.audio.signal import resample
 from earmark.audio.write import write
-from earmark.data.fingerprint import find_copies, fingerprint
 from earmark.errors import AudioError
 from earmark.types import Samples
 

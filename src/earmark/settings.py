@@ -18,7 +18,7 @@ class Settings:
     cache_dir: where prepared audio is kept (EARMARK_CACHE_DIR, else XDG_CACHE_HOME/earmark, else ~/.cache/earmark).
     workers: processes that decode (EARMARK_WORKERS, else the cores this process may use).
     decode_timeout_s: how long one file may take before it is quarantined as timed out (EARMARK_DECODE_TIMEOUT).
-    database_url: where the catalog is, if not in its workspace: postgresql://... or sqlite:///... (EARMARK_DATABASE_URL).
+    database_url: of the catalog, where it is not in its workspace: postgresql://... (EARMARK_DATABASE_URL).
     """
 
     cache_dir: Path

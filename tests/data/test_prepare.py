@@ -17,11 +17,11 @@ import numpy as np
 import pytest
 from prepared_sounds import HALF_STEP, RATE, manifest_of, run, sounds, tone
 
+from earmark.audio.hashing import audio_sha256
 from earmark.audio.pool import Outcome
 from earmark.audio.read import read
 from earmark.audio.signal import resample
 from earmark.audio.write import write
-from earmark.data.hashing import audio_sha256
 from earmark.data.store import Store
 from earmark.errors import AudioError, CacheError
 from earmark.types import Reason

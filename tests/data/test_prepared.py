@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from prepared_sounds import RATE, manifest_of, run, sounds, tone
 
+from earmark.audio.fingerprint import find_copies
 from earmark.audio.read import read
 from earmark.audio.write import write
-from earmark.data.fingerprint import find_copies
 from earmark.data.manifest import Item, build
 from earmark.data.store import Store
 from earmark.errors import CacheError, InputError

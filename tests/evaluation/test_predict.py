@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from earmark.data.hashing import audio_sha256
+from earmark.audio.hashing import audio_sha256
 from earmark.data.manifest import Item, Manifest, build
 from earmark.errors import InputError
 from earmark.evaluation.predict import predict, predict_rows

@@ -70,8 +70,8 @@ def model(toys: ModuleType, sounds: Path, tmp_path_factory: pytest.TempPathFacto
     draft = Tagger(toys.write_toy(folder / "draft").bundle, threads=1)
     train, _ = predict(draft, _matched(draft, sounds / "train"))
     refusal, arrays = fit_refusal(train, train)
+    from earmark.audio.hashing import audio_sha256
     from earmark.audio.read import read as read_audio
-    from earmark.data.hashing import audio_sha256
 
     audio = read_audio(sounds / "new/mid/mid 0.flac")
     seen = io.BytesIO()

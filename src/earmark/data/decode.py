@@ -20,8 +20,8 @@ import numpy.typing as npt
 
 from earmark.audio import read as audio
 from earmark.audio.examine import SILENT_PEAK, check_usable
+from earmark.audio.hashing import AudioDigest, audio_sha256
 from earmark.audio.signal import StreamResampler, resample
-from earmark.data.hashing import AudioDigest, audio_sha256
 from earmark.errors import AudioError
 from earmark.types import Reason, Samples
 

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from earmark.data.fingerprint import fingerprint
+from earmark.audio.fingerprint import fingerprint
 from earmark.data.manifest import Manifest
 from earmark.data.store import Store
 from earmark.errors import CacheError, InputError
@@ -208,11 +208,11 @@ class Prepared:
         )
 
     def audio_hash(self, i: int) -> str:
-        """Hash of the decoded audio of row i's recording (see `earmark.data.hashing`)."""
+        """Hash of the decoded audio of row i's recording (see `earmark.audio.hashing`)."""
         return str(self.recordings["audio_sha256"].iat[self.recording_index[i]])
 
     def fingerprint(self, recording: int) -> npt.NDArray[np.uint32]:
-        """(m,) uint32; see `earmark.data.fingerprint`. The first call computes those of all recordings."""
+        """(m,) uint32; see `earmark.audio.fingerprint`. The first call computes those of all recordings."""
         key = str(self.recordings["file_sha256"].iat[recording])
         if key not in self._fingerprints:
             self.fingerprints()

@@ -48,7 +48,7 @@ class Entry:
         scale: float32 sample = int16 sample * scale; peak / 32767, so a quiet recording loses nothing.
         crc32: of its int16 bytes.
         file_bytes: size of the file it came from.
-        audio_sha256: see `earmark.data.hashing`.
+        audio_sha256: see `earmark.audio.hashing`.
         sample_rate_hz, channels, duration_s, format: of the file.
         peak: largest absolute sample of the prepared (mono, resampled) signal.
         rms_db: of the prepared signal, dB re full scale.

@@ -30,7 +30,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from earmark.data.fingerprint import BANDS, HOP, RATE_HZ, WINDOW
+from earmark.audio.fingerprint import BANDS, HOP, RATE_HZ, WINDOW
 from earmark.data.shards import (
     SHARD_BYTES,
     Entry,

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from earmark.audio.examine import check_usable
+from earmark.audio.hashing import audio_sha256
 from earmark.audio.read import read
 from earmark.audio.signal import resample
-from earmark.data.hashing import audio_sha256
 from earmark.types import Samples
 
 

@@ -14,8 +14,8 @@ import pandas as pd
 
 from earmark import layouts
 from earmark.audio.find import find_audio, looks_like_audio
+from earmark.audio.fingerprint import find_copies
 from earmark.audio.pool import map_files, time_limits
-from earmark.data.fingerprint import find_copies
 from earmark.data.group_names import Suggestion, suggest_groups
 from earmark.data.manifest import Manifest
 from earmark.data.prepared import Quarantined

@@ -12,8 +12,8 @@ import numpy.typing as npt
 
 from earmark.audio import read as audio
 from earmark.audio.examine import check_usable
+from earmark.audio.hashing import AudioDigest
 from earmark.data.decode import WHOLE_FILE_BYTES, WHOLE_FILE_S
-from earmark.data.hashing import AudioDigest
 from earmark.types import Samples
 
 FRAME = 4096
@@ -43,7 +43,7 @@ class Measured:
         silence: share of the recording that is silent.
         bandwidth_hz: its effective upper frequency.
         cliff_db: how steeply the spectrum falls there: dB between just below and just above it.
-        audio_sha256: see `earmark.data.hashing`.
+        audio_sha256: see `earmark.audio.hashing`.
         fingerprint: uint32, little endian, as bytes.
     """
 
@@ -203,6 +203,6 @@ def _at_least(blocks: Iterable[Samples], n: int) -> Iterator[Samples]:
 
 
 def _fingerprint(samples: Samples, sample_rate_hz: int) -> bytes:
-    from earmark.data.fingerprint import fingerprint  # here, so that a worker starts sooner
+    from earmark.audio.fingerprint import fingerprint  # here, so that a worker starts sooner
 
     return bytes(fingerprint(samples, sample_rate_hz).astype("<u4").tobytes())

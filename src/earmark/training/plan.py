@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from earmark import layouts
+from earmark.audio.fingerprint import find_copies
 from earmark.data.batches import Indices
-from earmark.data.fingerprint import find_copies
 from earmark.data.group_names import suggest_groups
 from earmark.data.leaks import Leak, refuse_leaks
 from earmark.data.manifest import Manifest

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from earmark.audio.fingerprint import find_copies
 from earmark.data.batches import Indices
-from earmark.data.fingerprint import find_copies
 from earmark.data.manifest import Manifest
 from earmark.data.prepare import prepare
 from earmark.data.prepared import Prepared

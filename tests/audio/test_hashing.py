@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from earmark.data.hashing import audio_sha256
+from earmark.audio.hashing import audio_sha256
 
 
 def test_literal() -> None:

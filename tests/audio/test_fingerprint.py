@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from earmark.audio.fingerprint import find_copies, fingerprint
 from earmark.audio.read import read
 from earmark.audio.signal import resample
 from earmark.audio.write import write
-from earmark.data.fingerprint import find_copies, fingerprint
 from earmark.types import Samples
 
 Sound = tuple[Samples, int]
