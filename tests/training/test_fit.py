@@ -12,10 +12,11 @@ from small_picture import CPU, PICTURE, SAX
 
 from earmark.data.prepared import Prepared
 from earmark.errors import Interrupted, TrainingError
+from earmark.models import build
 from earmark.recipes import Recipe, load_recipe
 from earmark.training.feeding import Task
 from earmark.training.fit import epochs_of, fit
-from earmark.training.keeping import Fitted
+from earmark.training.keeping import Fitted, recall
 from earmark.types import Quiet
 
 SMALL = [*PICTURE, "model.arguments.widths=[8, 16, 16, 32]", "training.epochs=6"]
@@ -158,3 +159,32 @@ def test_nan_restarts_the_run(two_instruments: Prepared, tmp_path: Path, monkeyp
     fitted = fit(Task(chosen.prepared, chosen.train, chosen.val[:0], chosen.recipe, 0, tmp_path), CPU)
     assert any("not a finite number" in note and "restart 1" in note for note in fitted.notes)
     assert np.isfinite([row["train_loss"] for row in fitted.history]).all()
+
+
+def test_members_learn_side_by_side(two_instruments: Prepared, tmp_path: Path) -> None:
+    fitted = fit(task(two_instruments, tmp_path / "a", recipe("model.members=2", "training.epochs=12")), CPU)
+    again = recall(tmp_path / "a", 2)
+    assert again is not None
+    assert fitted.history[-1]["train_loss"] < fitted.history[0]["train_loss"]
+    x = torch.randn(3, 1, 32, 65)
+    first, second = (net.eval()(x)[0] for net in fitted.net.nets)
+    assert not torch.allclose(first, second)
+    torch.testing.assert_close(fitted.net(x)[0], (first + second) / 2)
+    torch.testing.assert_close(again.net(x)[0], fitted.net(x)[0])
+
+
+def test_one_collapsed_member_is_not_excused_by_the_other(two_instruments: Prepared, tmp_path: Path) -> None:
+    chosen = recipe("model.members=2", "guards.restarts=0", "guards.overfit_one_batch=false", "training.epochs=30")
+    doing = task(two_instruments, tmp_path / "a", chosen)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("earmark.training.attempts.build", _second_member_is_dead)
+        with pytest.raises(TrainingError, match=r"the same for every clip|exactly zero"):
+            fit(doing, CPU)
+
+
+def _second_member_is_dead(*args: Any, **how: Any) -> torch.nn.Module:
+    net = build(*args, **how)
+    torch.nn.init.zeros_(net.nets[1].head.weight)
+    torch.nn.init.zeros_(net.nets[1].head.bias)
+    net.nets[1].requires_grad_(False)
+    return net

@@ -88,10 +88,11 @@ class Windows(_Part):
 
 
 class Architecture(_Part):
-    """The net: the name under which `earmark.models` builds it, and what it is built with."""
+    """The net: its name in `earmark.models`, what it is built with, and how many of its kind answer as one."""
 
     name: str
     arguments: dict[str, JsonValue] = {}
+    members: int = Field(default=1, ge=1)
 
 
 class Calibration(_Part):

@@ -10,6 +10,7 @@ from typing import Any
 from torch import nn
 
 from earmark.errors import RecipeError
+from earmark.models.members import Members
 from earmark.models.reference import ConvFlat, ConvGap, SaxNet
 from earmark.models.small_cnn import SmallCNN
 
@@ -24,8 +25,10 @@ MODELS: Mapping[str, Callable[..., nn.Module]] = {
 _GIVEN = ("n_tags", "in_channels", "picture")
 
 
-def build(name: str, arguments: Mapping[str, Any], *, n_tags: int, shape: tuple[int, int, int]) -> nn.Module:
-    """The net `name` for pictures of `shape` (channels, bands, frames) and `n_tags` tags.
+def build(
+    name: str, arguments: Mapping[str, Any], *, n_tags: int, shape: tuple[int, int, int], members: int = 1
+) -> nn.Module:
+    """The net `name` for pictures of `shape` (channels, bands, frames) and `n_tags` tags; or `members` of it as one.
 
     Raises:
         RecipeError: no such net, or an argument it does not take; the nearest right one is named.
@@ -43,8 +46,10 @@ def build(name: str, arguments: Mapping[str, Any], *, n_tags: int, shape: tuple[
             raise RecipeError(f"recipe field model.arguments: {name} takes no {argument!r}; {hint}")
     given = {"n_tags": n_tags, "in_channels": shape[0], "picture": shape[1:]}
     try:
-        return MODELS[name](**{key: value for key, value in given.items() if key in known}, **arguments)
+        given = {key: value for key, value in given.items() if key in known}
+        nets = [MODELS[name](**given, **arguments) for _ in range(members)]
     except (TypeError, ValueError, RuntimeError) as error:
         raise RecipeError(
             f"recipe field model: {name} cannot be built for a picture of {shape} with {dict(arguments)}: {error}"
         ) from None
+    return nets[0] if members == 1 else Members(nets)

@@ -43,10 +43,12 @@ class ModelChoice(Strict):
 
     name: of a net in `earmark.models`.
     arguments: its own; unknown ones are refused by the net.
+    members: nets of this kind that learn side by side on the same batches and answer by the mean of their logits.
     """
 
     name: str
     arguments: dict[str, Any] = {}
+    members: int = Field(default=1, ge=1, le=16)
 
 
 class Optimiser(Strict):

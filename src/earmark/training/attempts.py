@@ -25,7 +25,9 @@ def fresh_net(task: Task, recipe: Recipe, seed: int) -> nn.Module:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         tags = len(task.manifest.vocabulary)
-        return build(recipe.model.name, recipe.model.arguments, n_tags=tags, shape=recipe.front_end.shape())
+        chosen = recipe.model
+        shape = recipe.front_end.shape()
+        return build(chosen.name, chosen.arguments, n_tags=tags, shape=shape, members=chosen.members)
 
 
 @dataclass

@@ -162,8 +162,9 @@ def overfit_one_batch(
     guessing = guessing_loss(targets, weights, kind)
     first = last = math.nan
     for step in range(1, steps + 1):
-        logits = trial(features)[0].float()
-        loss = tag_loss(logits, targets, weights, kind)
+        each = trial(features)[0].float()
+        loss = tag_loss(each, targets, weights, kind)
+        logits = each.mean(dim=0) if each.ndim == 3 else each  # of members
         last = float(loss.detach())
         first = last if step == 1 else first
         if last < 0.25 * guessing or (

@@ -192,7 +192,7 @@ def draft(members: list[Trained], folder: Path) -> Tagger:
             padding=spec.padding,
             overlap=task.recipe.tagging.overlap,
         ),
-        architecture=Architecture(name=ran.model.name, arguments=ran.model.arguments),
+        architecture=Architecture(name=ran.model.name, arguments=ran.model.arguments, members=ran.model.members),
         members=len(members),
         embedding_size=size,
     )

@@ -74,7 +74,9 @@ def recall(folder: Path, n_tags: int) -> Fitted | None:
     content = json.loads(marker.read_text(encoding="utf-8"))
     recipe = parse_recipe(content["recipe"])
     state = load_safetensors((folder / "net.safetensors").read_bytes())
-    net = build(recipe.model.name, recipe.model.arguments, n_tags=n_tags, shape=recipe.front_end.shape())
+    chosen = recipe.model
+    shape = recipe.front_end.shape()
+    net = build(chosen.name, chosen.arguments, n_tags=n_tags, shape=shape, members=chosen.members)
     front_end = LogMel(recipe.front_end)
     for prefix, module in (("net.", net), ("front_end.", front_end)):
         module.load_state_dict({k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -14,9 +15,12 @@ def tag_loss(
     """Cross-entropy or binary cross-entropy; a (clip, tag) of weight 0 is unlabelled and counts nothing.
 
     Args:
-        logits, targets, weights: (b, tags). For an exclusive vocabulary a clip's weight is its largest.
+        logits: (b, tags), or (k, b, tags) of members that learn side by side: the mean of their losses.
+        targets, weights: (b, tags). For an exclusive vocabulary a clip's weight is its largest.
         label_smoothing: moved from the target to all tags alike (exclusive only).
     """
+    if logits.ndim == 3:
+        return torch.stack([tag_loss(one, targets, weights, kind, label_smoothing) for one in logits]).mean()
     if kind == "exclusive":
         if label_smoothing:
             targets = targets * (1 - label_smoothing) + label_smoothing / targets.shape[1]

@@ -58,7 +58,8 @@ class TaggerModule(pl.LightningModule):
         self.total_steps = max(1, total_steps)
         self.val_targets = val_targets
         self.val_weights = val_weights
-        self.watch = CollapseWatch(kind) if recipe.guards.collapse else None
+        # one a member: that others learn does not excuse one that has collapsed
+        self.watches = [CollapseWatch(kind) for _ in range(recipe.model.members)]
         self.history: list[dict[str, float]] = []
         self._loss_sum = 0.0
         self._batches = 0
@@ -74,14 +75,16 @@ class TaggerModule(pl.LightningModule):
         with torch.no_grad():  # nothing before the net is learnt by gradient
             features, targets, weights = augmented(samples, targets, weights, self.front_end, self.recipe.augment, draw)
         logits = self.net(features.contiguous(memory_format=torch.channels_last))[0].float()
-        loss = tag_loss(logits, targets, weights, self.kind, self.recipe.loss.label_smoothing)
-        value = float(loss.detach())
-        if self.watch is not None or not math.isfinite(value):
-            watch = self.watch or CollapseWatch(self.kind)
-            finding = watch.see(self.global_step, value, logits, targets, weights)
-            if finding is not None:
-                raise Collapsed(finding)
-        self._loss_sum += value
+        members = logits if logits.ndim == 3 else logits[None]
+        smoothing = self.recipe.loss.label_smoothing
+        losses = torch.stack([tag_loss(one, targets, weights, self.kind, smoothing) for one in members])
+        loss = losses.mean()
+        for watch, value, one in zip(self.watches, losses.detach().tolist(), members, strict=True):
+            if self.recipe.guards.collapse or not math.isfinite(value):
+                finding = watch.see(self.global_step, value, one, targets, weights)
+                if finding is not None:
+                    raise Collapsed(finding)
+        self._loss_sum += float(loss.detach())
         self._batches += 1
         return loss
 
