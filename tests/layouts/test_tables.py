@@ -113,3 +113,10 @@ def test_a_column_that_stands_twice_is_refused(tmp_path: Path) -> None:
     assert (
         read_table(table(tmp_path / "u.csv", "path,labels,,\na.wav,dog,,\n"), tmp_path).rows[0].text("labels") == "dog"
     )
+
+
+@pytest.mark.parametrize("text", ["", "\n", "\ufeff\r\n"])
+def test_an_empty_table_says_what_belongs_in_it(tmp_path: Path, text: str) -> None:
+    (tmp_path / "m.csv").write_text(text, encoding="utf-8", newline="")
+    with pytest.raises(LayoutError, match=r"m\.csv: is empty; expected a first row that names path, labels\."):
+        read_table(tmp_path / "m.csv", tmp_path).need("path", "labels")

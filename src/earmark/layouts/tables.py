@@ -83,6 +83,9 @@ class Table:
 
         for column in columns:
             if column not in self.columns:
+                if not any(self.columns):
+                    first = ", ".join(columns)
+                    raise LayoutError(f"{self.name}: is empty; expected a first row that names {first}.")
                 near = difflib.get_close_matches(column, self.columns, n=1)
                 hint = f" Is it {near[0]!r}? Rename it." if near else ""
                 raise LayoutError(f"{self.name}: no column {column!r}; found {', '.join(self.columns)}.{hint}")
