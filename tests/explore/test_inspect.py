@@ -139,6 +139,18 @@ def test_tags_of_several_labels_are_counted_together(tmp_path: Path) -> None:
     assert found.combinations().to_dict() == {"rain + wind": 4, "wind": 2}
 
 
+def test_a_span_outside_its_recording_is_a_problem(tmp_path: Path) -> None:
+    write(tmp_path / "a.wav", noise(0, 2.0), 16000)
+    write(tmp_path / "b.wav", noise(1, 2.0), 16000)
+    table = tmp_path / "m.csv"
+    table.write_text("path,labels,start_s,end_s\na.wav,x,0,1\na.wav,y,1.5,9\nb.wav,y,5,6\n")
+    found = next(f for f in look(table).findings if "outside" in f.title)
+    assert (found.weight, found.title) == ("problem", "1 clip outside the recording")
+    assert found.text.startswith("b.wav from 5 s (it is 2.00 s long): ")
+    table.write_text("path,labels,start_s,end_s\na.wav,x,0,1\nb.wav,y,1.5,9\n")
+    assert not [f for f in look(table).findings if "outside" in f.title]
+
+
 def test_every_messy_file_gets_one_verdict(data_dir: Path) -> None:
     found = look(data_dir / "messy")
     assert len(found.files) == 209

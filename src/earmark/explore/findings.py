@@ -47,11 +47,17 @@ def find_all(
     copies: Sequence[Sequence[int]],
     confounds: Sequence[Confound],
     guesses: Sequence[Suggestion],
+    outside: Sequence[str] = (),
 ) -> list[Finding]:
-    """Everything worth saying, problems first. Arguments as in `earmark.explore.inspect.Inspection`."""
+    """Everything worth saying, problems first. Arguments as in `earmark.explore.inspect.Inspection`.
+
+    Args:
+        outside: clips that begin after the end of their recording, as words.
+    """
     found = [
         *_labels(files, kind, layout_note),
         *_broken(files),
+        *_spans(outside),
         *_classes(per_tag, kind),
         *_duplicates(files, exact, copies, kind),
         *_confounded(confounds),
@@ -93,6 +99,20 @@ def _broken(files: pd.DataFrame) -> list[Finding]:
         text = f"{partial['warning'].iat[0]}" + (f" And {len(partial) - 1} more." if len(partial) > 1 else "")
         found.append(Finding("warning", f"{_n(len(partial), 'file')} could be read only in part", text))
     return found
+
+
+def _spans(outside: Sequence[str]) -> list[Finding]:
+    if not outside:
+        return []
+    more = f", and {len(outside) - 3} more" if len(outside) > 3 else ""
+    return [
+        Finding(
+            "problem",
+            f"{len(outside)} clip{'s' if len(outside) > 1 else ''} outside the recording",
+            f"{'; '.join(outside[:3])}{more}: there is nothing to hear, so a training leaves them out.",
+            "Correct start_s and end_s, which are seconds.",
+        )
+    ]
 
 
 def _classes(per_tag: pd.DataFrame, kind: str | None) -> list[Finding]:

@@ -203,7 +203,8 @@ def inspect(
     guesses = suggest_groups(manifest) if manifest is not None and not group_by else []
     per_tag = _per_tag(files, membership, tags, manifest)
     kind = manifest.vocabulary.kind if manifest else None
-    findings = find_all(files, per_tag, kind, note, exact, copies, confounds, guesses)
+    outside = _outside(files, manifest)
+    findings = find_all(files, per_tag, kind, note, exact, copies, confounds, guesses, outside)
     return Inspection(
         root=path,
         layout=manifest.layout if manifest else None,
@@ -289,6 +290,19 @@ def _membership(files: pd.DataFrame, manifest: Manifest | None) -> npt.NDArray[n
     position = {path: row for row, path in enumerate(files["path"])}
     np.logical_or.at(membership, [position[uri] for uri in manifest.rows["uri"]], manifest.targets > 0.5)
     return membership
+
+
+def _outside(files: pd.DataFrame, manifest: Manifest | None) -> list[str]:
+    """Each clip of a manifest that begins where its recording has ended already, as words."""
+    if manifest is None:
+        return []
+    length = dict(zip(files["path"], files["duration_s"], strict=True))
+    rows = manifest.rows
+    return [
+        f"{recording} from {start_s:g} s (it is {length[uri]:.2f} s long)"
+        for uri, recording, start_s in zip(rows["uri"], rows["recording"], rows["start_s"], strict=True)
+        if start_s >= length.get(uri, np.nan)
+    ]
 
 
 def _groups(files: pd.DataFrame, manifest: Manifest | None) -> list[str]:
