@@ -140,6 +140,7 @@ class Task(Base):
     policy: random, balanced, uncertainty, disagreement. gold_share: how often a gold clip is shown, 0 to 1.
     lease_s: how long a clip is kept for who was shown it. open: anyone may help.
     reopenings: how often a clip's place has come free again; numbers `task_clip.reopened`.
+    order_version: goes up when clips come in or the whole order changes: everybody begins at its head again.
     """
 
     __tablename__ = "task"
@@ -155,6 +156,7 @@ class Task(Base):
     open: Mapped[bool]
     seed: Mapped[int]
     reopenings: Mapped[int] = mapped_column(default=0)
+    order_version: Mapped[int] = mapped_column(default=0)
     created_at: Mapped[Time]
 
 
@@ -172,15 +174,15 @@ class TaskTag(Base):
 class TaskClip(Base):
     """A clip in a task's queue, which is ordered by priority and then place, the highest first.
 
-    place: drawn once, uniform in [0, 1). open_places: overlap less answers less live leases; 0 for gold clips, which
-    everybody may be shown, and for adjudicated ones. answers: labels and `unusable` in force, each by another person.
-    done: adjudicated, or as many answers as the overlap. reopened: number of its last reopening.
+    place: drawn once, uniform in [0, 1). answers: labels and `unusable` in force, each by another person. leases: live
+    ones. open_places: overlap less answers less leases; 0 for gold clips, which everybody may be shown, and for
+    adjudicated ones. done: adjudicated, or as many answers as the overlap. reopened: number of its last reopening.
     gold: {tag: value} that is known to be right; None for all others.
     """
 
     __tablename__ = "task_clip"
     __table_args__ = (
-        CheckConstraint("open_places >= 0 AND answers >= 0", name="places"),
+        CheckConstraint("open_places >= 0 AND answers >= 0 AND leases >= 0", name="places"),
         Index("ix_task_clip_queue", "task_id", "priority", "place", "clip_id", **_where("open_places > 0")),
         Index("ix_task_clip_reopened", "task_id", "reopened", **_where("open_places > 0 AND reopened IS NOT NULL")),
         Index("ix_task_clip_gold", "task_id", "place", **_where("gold IS NOT NULL")),
@@ -192,6 +194,7 @@ class TaskClip(Base):
     priority: Mapped[float]
     open_places: Mapped[int] = mapped_column(Integer)
     answers: Mapped[int] = mapped_column(Integer, default=0)
+    leases: Mapped[int] = mapped_column(Integer, default=0)
     done: Mapped[bool] = mapped_column(default=False)
     reopened: Mapped[int | None]
     gold: Mapped[dict[str, Any] | None]
@@ -244,7 +247,7 @@ class Session(Base):
 class Lease(Base):
     """A clip that is kept for somebody, until `expires_at`; state live, answered, expired or returned.
 
-    turn: the order in which one person's clips are shown; a clip that was undone comes before all others.
+    turn: the order in which one person's clips are shown: 0, below it for clips that were undone.
     """
 
     __tablename__ = "lease"
@@ -315,7 +318,11 @@ class Answered(Base):
 
 
 class QueuePosition(Base):
-    """How far down a task's queue somebody is: everything before it is answered, held or full; None: at its head."""
+    """How far down a task's queue somebody is: what comes before is answered or held by them, or full; None: its head.
+
+    order_version: of the task when this was noted; where the task's is another, this holds no longer.
+    reopened: reopenings up to this number have been looked at.
+    """
 
     __tablename__ = "queue_position"
 
@@ -324,7 +331,8 @@ class QueuePosition(Base):
     priority: Mapped[float | None]
     place: Mapped[float | None]
     clip_id: Mapped[int | None]
-    reopened: Mapped[int] = mapped_column(default=0)  # reopenings up to this number have been looked at
+    reopened: Mapped[int] = mapped_column(default=0)
+    order_version: Mapped[int] = mapped_column(default=0)
 
 
 class FrozenSet(Base):

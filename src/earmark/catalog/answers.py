@@ -1,0 +1,147 @@
+"""The rows of answers: written once, read back to tell whether the same was sent before."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from earmark.catalog.current import labels_of
+from earmark.catalog.places import move
+from earmark.catalog.tables import Annotation, AnnotationValue, Answered, Tag
+from earmark.catalog.tasks import TaskInfo, insert_new
+from earmark.catalog.trouble import MetAnotherError
+from earmark.errors import ConflictError
+from earmark.types import LabelValue
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """An annotation to write; fields as of `earmark.catalog.tables.Annotation`, with the value of every tag."""
+
+    clip_id: int
+    annotator_id: int
+    kind: str
+    values: Mapping[str, LabelValue]
+    at: int
+    took_ms: int | None
+    origin: Literal["person", "import", "correction", "adjudication"]
+    client_key: str | None = None
+
+
+def insert_answer(
+    connection: Connection, task: TaskInfo, row: Row, *, lease_id: int | None = None, replaces: int | None = None
+) -> int:
+    """The row, and that this person has answered the clip; gives the row's id.
+
+    Args:
+        replaces: the row of the same person that this one takes the place of.
+
+    Raises:
+        ConflictError: this person has another answer in force there.
+    """
+    annotation_id = insert_row(connection, task, row, lease_id=lease_id, replaces=replaces)
+    who = {"task_id": task.id, "clip_id": row.clip_id, "annotator_id": row.annotator_id}
+    if replaces is None:
+        insert = insert_new(connection, Answered).values(**who, annotation_id=annotation_id).on_conflict_do_nothing()
+        if connection.execute(insert.returning(Answered.clip_id)).first() is None:
+            raise ConflictError("you have answered this clip already: undo that answer, or correct it.")
+    else:
+        mine = [getattr(Answered, name) == value for name, value in who.items()]
+        connection.execute(sa.update(Answered).where(*mine).values(annotation_id=annotation_id))
+    return annotation_id
+
+
+def insert_row(
+    connection: Connection, task: TaskInfo, row: Row, *, lease_id: int | None = None, replaces: int | None = None
+) -> int:
+    """The annotation and its values alone: of a retraction or an adjudication, which answer for nobody."""
+    insert = sa.insert(Annotation).values(
+        task_id=task.id,
+        clip_id=row.clip_id,
+        annotator_id=row.annotator_id,
+        kind=row.kind,
+        at=row.at,
+        took_ms=row.took_ms,
+        origin=row.origin,
+        client_key=row.client_key,
+        replaces=replaces,
+        lease_id=lease_id,
+    )
+    try:
+        annotation_id = int(connection.execute(insert.returning(Annotation.id)).scalar_one())
+    except sa.exc.IntegrityError as error:  # the same key in another transaction: the next try will see it
+        raise MetAnotherError(f"another answer was written under the same key ({error.orig}).") from error
+    if row.values:
+        values = [
+            {"annotation_id": annotation_id, "tag_id": task.tag_ids[tag], "value": value.value}
+            for tag, value in row.values.items()
+        ]
+        connection.execute(sa.insert(AnnotationValue), values)
+    return annotation_id
+
+
+def values_of(connection: Connection, annotation_id: int) -> dict[str, LabelValue]:
+    """What an annotation says, tag by tag."""
+    query = sa.select(Tag.name, AnnotationValue.value).join(Tag, Tag.id == AnnotationValue.tag_id)
+    rows = connection.execute(query.where(AnnotationValue.annotation_id == annotation_id))
+    return {row.name: LabelValue(row.value) for row in rows}
+
+
+def sent_before(
+    connection: Connection,
+    task_id: int,
+    clip_id: int,
+    annotator_id: int,
+    kind: str,
+    values: Mapping[str, LabelValue],
+    client_key: str | None,
+) -> int | None:
+    """The row that the same answer, sent under the same key before, became.
+
+    Raises:
+        ConflictError: the key was used for another answer.
+    """
+    if client_key is None:
+        return None
+    mine = (Annotation.annotator_id == annotator_id, Annotation.client_key == client_key)
+    row = connection.execute(sa.select(Annotation.__table__).where(*mine)).one_or_none()
+    if row is None:
+        return None
+    if (row.task_id, row.clip_id, row.kind) == (task_id, clip_id, kind) and values_of(connection, row.id) == values:
+        return int(row.id)
+    raise ConflictError(f"client_key {client_key!r} was used for another answer: give each answer a key of its own.")
+
+
+def add_imported(connection: Connection, task: TaskInfo, rows: Iterable[Row]) -> int:
+    """Answers from another program, in the caller's transaction; gives how many were new.
+
+    Each counts towards its clip's overlap, though it may go beyond it. What the same annotator has said of a clip
+    already is left as it is where it says the same, and else replaced; so an import that is done again adds nothing.
+
+    Args:
+        rows: of clips that are in the task's queue, checked (`TaskInfo.check`), with origin `import`; one annotator
+            has one row a clip.
+    """
+    wanted = list(rows)
+    before: dict[tuple[int, int], tuple[int, str, Mapping[str, LabelValue]]] = {}
+    clips = sorted({row.clip_id for row in wanted})
+    for start in range(0, len(clips), 1000):
+        kinds = ("label", "skip", "unusable")
+        for said in labels_of(connection, task.id, kinds=kinds, clips=clips[start : start + 1000]):
+            if said.origin != "adjudication":
+                before[said.clip_id, said.annotator_id] = (said.annotation_id, said.kind, said.values)
+    added = 0
+    for row in wanted:
+        found = before.get((row.clip_id, row.annotator_id))
+        if found is not None and found[1:] == (row.kind, row.values):
+            continue
+        insert_answer(connection, task, row, replaces=found[0] if found else None)
+        counts = int(row.kind != "skip") - int(found is not None and found[1] != "skip")
+        if counts:
+            move(connection, task.id, task.overlap, row.clip_id, answers=counts)
+        added += 1
+    return added

@@ -1,0 +1,239 @@
+"""Who labels which clip next.
+
+A clip is held for somebody by a lease, until they answer, give it back, or let it run out. Nobody is shown a clip that
+they hold or have answered, and a clip has no more answers and leases than its task's overlap (`places`).
+
+It stays as fast with a million clips as with ten: everybody goes down the queue's index once and remembers where they
+are (`queue_position`), and what comes free behind them is found by its number. Nothing is ever counted.
+
+Gold clips are shown now and then beside the queue, to everybody, so no overlap holds for them.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from earmark.catalog.database import Catalog, now_us
+from earmark.catalog.places import move, reopen
+from earmark.catalog.tables import Clip, Lease, Recording, Score, Task, TaskClip
+from earmark.catalog.tasks import get_task
+from earmark.catalog.turns import LIVE, Rules, Turn, find_rules
+from earmark.errors import CatalogError, ConflictError, NotAllowedError, NotFoundError
+
+MOST_HELD = 4
+"""Clips that one person holds at most: the one that is shown and a few that load meanwhile."""
+
+_EXPIRED_AT_ONCE = 20  # leases that one "next" takes back, so that nobody waits for many
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A clip that is kept for somebody.
+
+    Attributes:
+        token: by which it is answered.
+        uri: of the recording, as `Workspace.path_of` takes it. file: of the written chunk, or None.
+        start, stop: samples at `sample_rate_hz`, the recording's own.
+        expires_at: microseconds since 1970, UTC.
+        undone: it was answered and undone, and is shown again.
+        gold: its answer is known; the person who labels is not told.
+    """
+
+    token: str
+    task_id: int
+    clip_id: int
+    recording_id: int
+    uri: str
+    file: str | None
+    start: int
+    stop: int
+    sample_rate_hz: int
+    expires_at: int
+    undone: bool
+    gold: bool
+
+
+def next_clips(
+    catalog: Catalog,
+    task: int | str,
+    annotator_id: int,
+    n: int = 1,
+    *,
+    now: int | None = None,
+    rng: random.Random | None = None,
+) -> list[Held]:
+    """Up to `n` clips for somebody: first what they hold already (its lease begins anew), then from the queue.
+
+    Args:
+        n: 1 to `MOST_HELD`.
+        now: microseconds since 1970; None for the clock's.
+        rng: decides when a gold clip is shown.
+
+    Returns:
+        Empty where nothing is left for them. While others hold clips, some may come back later.
+
+    Raises:
+        NotFoundError: no such task.
+    """
+    if not 1 <= n <= MOST_HELD:
+        raise CatalogError(f"{n} clips: expected 1 to {MOST_HELD}, as many as one person may hold.")
+    chance = rng or random.SystemRandom()
+    at = now_us() if now is None else now
+    return catalog.run(lambda connection: _next(connection, task, annotator_id, n, at, chance))
+
+
+def _next(
+    connection: Connection, task: int | str, annotator_id: int, n: int, now: int, rng: random.Random
+) -> list[Held]:
+    rules = find_rules(connection, task)
+    if _expire(connection, rules, now, _EXPIRED_AT_ONCE):
+        rules = find_rules(connection, rules.task_id)
+    turn = Turn(connection, rules, annotator_id, now)
+    held = turn.renew(n)
+    while len(held) < n:
+        found = turn.gold() if rules.gold_share and rng.random() < rules.gold_share else []
+        found = found or turn.reopened(n - len(held)) or turn.down_the_queue(n - len(held))
+        if not found:
+            break
+        held += found
+    turn.note_position()
+    return _described(connection, held)
+
+
+def _described(connection: Connection, leases: Sequence[int]) -> list[Held]:
+    if not leases:
+        return []
+    query = (
+        sa.select(
+            *(Lease.id, Lease.token, Lease.task_id, Lease.clip_id, Clip.recording_id, Recording.uri, Clip.file),
+            *(Clip.start, Clip.stop, Recording.sample_rate_hz, Lease.expires_at, Lease.turn),
+            TaskClip.gold.is_not(None).label("gold"),
+        )
+        .join(Clip, Clip.id == Lease.clip_id)
+        .join(Recording, Recording.id == Clip.recording_id)
+        .join(TaskClip, sa.and_(TaskClip.task_id == Lease.task_id, TaskClip.clip_id == Lease.clip_id))
+        .where(Lease.id.in_(leases))
+    )
+    found = {row.id: row for row in connection.execute(query)}
+    return [
+        Held(
+            token=row.token,
+            task_id=row.task_id,
+            clip_id=row.clip_id,
+            recording_id=row.recording_id,
+            uri=row.uri,
+            file=row.file,
+            start=row.start,
+            stop=row.stop,
+            sample_rate_hz=row.sample_rate_hz,
+            expires_at=row.expires_at,
+            undone=row.turn < 0,
+            gold=row.gold,
+        )
+        for row in (found[lease] for lease in leases)
+    ]
+
+
+def return_lease(catalog: Catalog, token: str, *, annotator_id: int | None = None) -> None:
+    """Give a clip back unanswered. One that is not held any more is left as it is.
+
+    Raises:
+        NotFoundError: no such lease. NotAllowedError: it is not this person's.
+    """
+
+    def work(connection: Connection) -> None:
+        found = find_lease(connection, token, annotator_id)
+        if found.state != "live":
+            return
+        _end(connection, find_rules(connection, found.task_id), [found.id], "returned", sa.and_(LIVE))
+
+    catalog.run(work)
+
+
+def find_lease(connection: Connection, token: str, annotator_id: int | None, *, lock: bool = False) -> sa.Row[Any]:
+    """A lease by its token; NotFoundError, or NotAllowedError where `annotator_id` is somebody else than its owner."""
+    query = sa.select(Lease.__table__).where(Lease.token == token)
+    found = connection.execute(query.with_for_update() if lock else query).one_or_none()
+    if found is None:
+        raise NotFoundError(f"no clip is held by the token {token!r}: ask for the next clip.")
+    if annotator_id is not None and found.annotator_id != annotator_id:
+        raise NotAllowedError("this clip is held by somebody else: ask for your own next clip.")
+    return found
+
+
+def expire(catalog: Catalog, task: int | str, *, now: int | None = None, limit: int = 1000) -> int:
+    """Take back up to `limit` clips whose leases have run out; gives how many. "Next" does so by itself."""
+
+    def work(connection: Connection) -> int:
+        return _expire(connection, find_rules(connection, task), now_us() if now is None else now, limit)
+
+    return catalog.run(work)
+
+
+def _expire(connection: Connection, rules: Rules, now: int, limit: int) -> int:
+    over = sa.and_(Lease.task_id == rules.task_id, Lease.expires_at < now, LIVE)
+    query = sa.select(Lease.id).where(over).order_by(Lease.expires_at).limit(limit)
+    found = list(connection.execute(query).scalars())
+    return _end(connection, rules, found, "expired", over) if found else 0
+
+
+def _end(
+    connection: Connection, rules: Rules, leases: Sequence[int], state: str, condition: sa.ColumnElement[bool]
+) -> int:
+    number = reopen(connection, rules.task_id, len(leases))
+    # what was answered or renewed meanwhile is left alone
+    ended = sa.update(Lease).where(Lease.id.in_(leases), condition).values(state=state).returning(Lease.clip_id)
+    clips = sorted(connection.execute(ended).scalars())
+    for step, clip_id in enumerate(clips):
+        move(connection, rules.task_id, rules.overlap, clip_id, leases=-1, number=number + step)
+    return len(clips)
+
+
+def set_scores(catalog: Catalog, task: int | str, scores: Mapping[int, float], *, model: str = "") -> int:
+    """Order a task of the policy `uncertainty` by how unsure a model is; gives how many clips of it were scored.
+
+    Args:
+        scores: clip -> how unsure, the higher the sooner it is asked. Clips without one come last, in the order drawn.
+        model: whose scores they are.
+
+    Raises:
+        ConflictError: the task has another policy. CatalogError: a score that is not finite.
+    """
+    info = get_task(catalog, task)
+    if info.policy != "uncertainty":
+        raise ConflictError(f"task {info.name!r} orders its queue by {info.policy}: only uncertainty takes scores.")
+    for clip, score in scores.items():
+        if not (-1e300 < score < 1e300):
+            raise CatalogError(f"clip {clip}: a score of {score} cannot be ordered; expected a finite number.")
+    lowest = min(scores.values(), default=0.0) - 1.0
+    rows = sorted(scores.items())
+
+    def work(connection: Connection) -> int:
+        connection.execute(sa.update(Task).where(Task.id == info.id).values(order_version=Task.order_version + 1))
+        connection.execute(sa.delete(Score).where(Score.task_id == info.id))
+        mine = TaskClip.task_id == info.id
+        connection.execute(sa.update(TaskClip).where(mine).values(priority=lowest))
+        scored = 0
+        one = sa.update(TaskClip).where(mine, TaskClip.clip_id == sa.bindparam("clip"))
+        for start in range(0, len(rows), 5000):
+            page = dict(rows[start : start + 5000])
+            known = connection.execute(sa.select(TaskClip.clip_id).where(mine, TaskClip.clip_id.in_(page))).scalars()
+            inside = [{"clip": clip, "score": page[clip]} for clip in known]
+            if inside:
+                connection.execute(one.values(priority=sa.bindparam("score")), inside)
+                at = now_us()
+                values = [
+                    {"task_id": info.id, "clip_id": row["clip"], "score": row["score"], "model": model, "at": at}
+                    for row in inside
+                ]
+                connection.execute(sa.insert(Score), values)
+            scored += len(inside)
+        return scored
+
+    return catalog.run(work)

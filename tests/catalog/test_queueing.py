@@ -1,0 +1,433 @@
+from __future__ import annotations
+
+import random
+import threading
+from collections import Counter
+from pathlib import Path
+
+import hypothesis.strategies as st
+import pytest
+import sqlalchemy as sa
+from hypothesis import HealthCheck, settings
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule
+from queue_rows import add_person, add_recording, beyond, wrongs
+
+from earmark.catalog.database import Catalog, Workspace
+from earmark.catalog.labelling import adjudicate, skip, submit, undo, unusable
+from earmark.catalog.queueing import MOST_HELD, expire, next_clips, return_lease, set_scores
+from earmark.catalog.tables import QueuePosition, TaskClip
+from earmark.catalog.tasks import add_clips_to_task, new_task, refresh, set_gold
+from earmark.errors import CatalogError, ConflictError, NotAllowedError, NotFoundError
+
+SECOND = 1_000_000
+
+
+def _all(catalog: Catalog, task: str, who: int, *, now: int = 0, answer: str = "absent") -> list[int]:
+    """Everything that somebody gets when they label all that they are given, in order."""
+    given = []
+    while held := next_clips(catalog, task, who, now=now):
+        given.append(held[0].clip_id)
+        submit(catalog, held[0].token, {"sax": answer}, now=now)
+    return given
+
+
+def test_one_person_gets_every_clip_once_in_the_order_drawn(catalog: Catalog):
+    _, clips = add_recording(catalog, "a", 30)
+    who = add_person(catalog, "ann")
+    task = new_task(catalog, "sax", ["sax"], overlap=2)
+    assert add_clips_to_task(catalog, "sax") == 30
+    given = _all(catalog, "sax", who)
+    assert sorted(given) == clips
+    assert given != clips  # it is drawn, not counted
+    with catalog.read() as connection:
+        order = sa.select(TaskClip.clip_id).order_by(TaskClip.place.desc())
+        assert given == list(connection.execute(order).scalars())
+        assert wrongs(connection, task) == []
+
+
+def test_the_overlap_is_reached_and_not_passed(catalog: Catalog):
+    add_recording(catalog, "a", 8)
+    task = new_task(catalog, "sax", ["sax"], overlap=2)
+    add_clips_to_task(catalog, "sax")
+    people = [add_person(catalog, name) for name in "abc"]
+    given = Counter(clip for who in people for clip in _all(catalog, "sax", who))
+    assert set(given.values()) == {2}
+    assert len(given) == 8
+    with catalog.read() as connection:
+        assert wrongs(connection, task) == []
+        assert beyond(connection, task) == set()
+        assert connection.execute(sa.select(sa.func.count()).where(TaskClip.done)).scalar() == 8
+
+
+def test_what_is_held_is_given_again_until_it_is_answered(catalog: Catalog):
+    add_recording(catalog, "a", 9)
+    who = add_person(catalog, "ann")
+    new_task(catalog, "sax", ["sax"])
+    add_clips_to_task(catalog, "sax")
+    two = next_clips(catalog, "sax", who, 2, now=0)
+    assert next_clips(catalog, "sax", who, 2, now=5)[1].token == two[1].token
+    submit(catalog, two[0].token, {"sax": "absent"}, now=6)
+    after = next_clips(catalog, "sax", who, 2, now=7)
+    assert after[0].token == two[1].token
+    assert after[1].clip_id not in {held.clip_id for held in two}
+    with pytest.raises(CatalogError, match=r"5 clips: expected 1 to 4"):
+        next_clips(catalog, "sax", who, MOST_HELD + 1)
+
+
+def test_two_people_never_hold_one_clip_with_overlap_1(catalog: Catalog):
+    add_recording(catalog, "a", 6)
+    new_task(catalog, "sax", ["sax"])
+    add_clips_to_task(catalog, "sax")
+    people = [add_person(catalog, name) for name in "ab"]
+    held = [held.clip_id for who in people for held in next_clips(catalog, "sax", who, 3)]
+    assert len(set(held)) == 6
+    assert next_clips(catalog, "sax", add_person(catalog, "c")) == []
+
+
+def test_a_lease_that_ran_out_comes_back_to_those_who_went_past_it(catalog: Catalog):
+    add_recording(catalog, "a", 5)
+    new_task(catalog, "sax", ["sax"], lease_s=60)
+    add_clips_to_task(catalog, "sax")
+    a, b = add_person(catalog, "a"), add_person(catalog, "b")
+    left = next_clips(catalog, "sax", a, now=0)[0]
+    assert len(_all(catalog, "sax", b, now=30 * SECOND)) == 4  # past the one that a holds
+    assert [held.clip_id for held in next_clips(catalog, "sax", b, now=61 * SECOND)] == [left.clip_id]
+
+
+def test_a_lease_is_renewed_while_its_clip_is_shown(catalog: Catalog):
+    add_recording(catalog, "a", 1)
+    new_task(catalog, "sax", ["sax"], lease_s=60)
+    add_clips_to_task(catalog, "sax")
+    a, b = add_person(catalog, "a"), add_person(catalog, "b")
+    next_clips(catalog, "sax", a, now=0)
+    assert next_clips(catalog, "sax", a, now=50 * SECOND)[0].expires_at == 110 * SECOND
+    assert next_clips(catalog, "sax", b, now=100 * SECOND) == []
+    assert expire(catalog, "sax", now=100 * SECOND) == 0
+    assert expire(catalog, "sax", now=111 * SECOND) == 1
+
+
+def test_a_clip_that_is_given_back_goes_to_others_and_only_its_owner_gives_it_back(catalog: Catalog):
+    add_recording(catalog, "a", 1)
+    new_task(catalog, "sax", ["sax"])
+    add_clips_to_task(catalog, "sax")
+    a, b = add_person(catalog, "a"), add_person(catalog, "b")
+    held = next_clips(catalog, "sax", a)[0]
+    assert next_clips(catalog, "sax", b) == []
+    with pytest.raises(NotAllowedError, match=r"held by somebody else"):
+        return_lease(catalog, held.token, annotator_id=b)
+    return_lease(catalog, held.token, annotator_id=a)
+    return_lease(catalog, held.token)  # twice is once
+    assert next_clips(catalog, "sax", b)[0].clip_id == held.clip_id
+    with pytest.raises(NotFoundError, match=r"no clip is held by the token 'x'"):
+        return_lease(catalog, "x")
+
+
+def test_a_skip_goes_to_those_who_went_past_it_and_not_back(catalog: Catalog):
+    add_recording(catalog, "a", 3)
+    new_task(catalog, "sax", ["sax"])
+    add_clips_to_task(catalog, "sax")
+    a, b = add_person(catalog, "a"), add_person(catalog, "b")
+    held = next_clips(catalog, "sax", a)[0]
+    assert len(_all(catalog, "sax", b)) == 2
+    skip(catalog, held.token)
+    assert next_clips(catalog, "sax", a) == []
+    assert _all(catalog, "sax", b) == [held.clip_id]
+
+
+def test_clips_that_join_later_are_found_wherever_they_fall(catalog: Catalog):
+    add_recording(catalog, "a", 10)
+    new_task(catalog, "sax", ["sax"])
+    add_clips_to_task(catalog, "sax")
+    who = add_person(catalog, "a")
+    first = _all(catalog, "sax", who)
+    _, later = add_recording(catalog, "b", 10)
+    assert next_clips(catalog, "sax", who) == []
+    assert refresh(catalog, "sax") == 10
+    assert refresh(catalog, "sax") == 0
+    assert sorted(_all(catalog, "sax", who)) == later
+    assert not set(first) & set(later)
+
+
+def test_copies_are_left_out_of_the_queue_and_may_be_named(catalog: Catalog):
+    original, clips = add_recording(catalog, "a", 2)
+    _, copies = add_recording(catalog, "a again", 2, copy_of=original)
+    new_task(catalog, "sax", ["sax"])
+    assert add_clips_to_task(catalog, "sax") == 2
+    assert sorted(_all(catalog, "sax", add_person(catalog, "a"))) == clips
+    assert add_clips_to_task(catalog, "sax", copies) == 2
+    with pytest.raises(NotFoundError, match=r"clip 9999: the catalog holds no such clip"):
+        add_clips_to_task(catalog, "sax", [9999])
+
+
+def test_balanced_takes_a_clip_of_every_group_before_the_second_of_any(catalog: Catalog):
+    groups = {}
+    for name, size in (("long", 20), ("mid", 5), ("short", 2)):
+        for clip in add_recording(catalog, name, size, group=name)[1]:
+            groups[clip] = name
+    new_task(catalog, "sax", ["sax"], policy="balanced")
+    add_clips_to_task(catalog, "sax")
+    given = [groups[clip] for clip in _all(catalog, "sax", add_person(catalog, "a"))]
+    assert [sorted(given[start : start + 3]) for start in (0, 3)] == [["long", "mid", "short"]] * 2
+    assert Counter(given[6:12]) == {"long": 3, "mid": 3}
+    # what comes later goes on where its group is
+    for clip in add_recording(catalog, "new", 1, group="new")[1]:
+        groups[clip] = "new"
+    add_recording(catalog, "long again", 1, group="long")
+    refresh(catalog, "sax")
+    with catalog.read() as connection:
+        lowest = connection.execute(sa.select(sa.func.min(TaskClip.priority))).scalar()
+    assert lowest == -20.0
+
+
+def test_uncertainty_asks_the_least_sure_first(catalog: Catalog):
+    _, clips = add_recording(catalog, "a", 6)
+    new_task(catalog, "sax", ["sax"], policy="uncertainty")
+    add_clips_to_task(catalog, "sax")
+    who = add_person(catalog, "a")
+    held = next_clips(catalog, "sax", who)[0]  # before there are scores
+    rest = [clip for clip in clips if clip != held.clip_id]
+    scores = {rest[0]: 0.1, rest[1]: 0.9, rest[2]: 0.5, 12345: 3.0}
+    assert set_scores(catalog, "sax", scores) == 3
+    given = _all(catalog, "sax", who)
+    assert given[0] == held.clip_id
+    assert given[1:4] == [rest[1], rest[2], rest[0]]
+    assert sorted(given) == clips
+    with pytest.raises(CatalogError, match=r"expected a finite number"):
+        set_scores(catalog, "sax", {rest[0]: float("nan")})
+    new_task(catalog, "other", ["sax"])
+    with pytest.raises(ConflictError, match=r"orders its queue by random: only uncertainty takes scores"):
+        set_scores(catalog, "other", {})
+
+
+def test_disagreement_asks_a_third_person_where_two_disagree(catalog: Catalog):
+    add_recording(catalog, "a", 12)
+    task = new_task(catalog, "sax", ["sax"], overlap=3, policy="disagreement")
+    add_clips_to_task(catalog, "sax")
+    a, b, c = (add_person(catalog, name) for name in "abc")
+    order = _all(catalog, "sax", a)
+    disputed = {order[4], order[9]}
+    while held := next_clips(catalog, "sax", b):
+        submit(catalog, held[0].token, {"sax": "present" if held[0].clip_id in disputed else "absent"})
+    given = _all(catalog, "sax", c)
+    assert set(given[:2]) == disputed
+    assert len(given) == 12
+    with catalog.read() as connection:
+        assert wrongs(connection, task) == []
+        assert beyond(connection, task) == set()
+
+
+def test_gold_clips_are_shown_to_everybody_at_their_share(catalog: Catalog):
+    _, clips = add_recording(catalog, "a", 60)
+    task = new_task(catalog, "sax", ["sax"], gold_share=0.5)
+    add_clips_to_task(catalog, "sax")
+    gold = set(clips[:10])
+    set_gold(catalog, "sax", {clip: {"sax": "present"} for clip in gold})
+    rng = random.Random(0)
+    for name in "ab":
+        who = add_person(catalog, name)
+        shown = []
+        for _ in range(16):
+            held = next_clips(catalog, "sax", who, rng=rng)[0]
+            shown.append(held.clip_id)
+            assert held.gold == (held.clip_id in gold)
+            submit(catalog, held.token, {"sax": "present"})
+        assert 4 <= len(gold & set(shown)) <= 10
+        assert len(set(shown)) == 16
+    with catalog.read() as connection:
+        assert wrongs(connection, task) == []
+    set_gold(catalog, "sax", dict.fromkeys(gold))
+    with catalog.read() as connection:
+        assert wrongs(connection, task) == []
+        assert beyond(connection, task) <= gold  # of which nobody else is asked
+
+
+@pytest.mark.parametrize("overlap", [1, 2])
+def test_threads_at_once_never_pass_the_overlap_and_leave_no_clip_out(catalog: Catalog, overlap: int):
+    add_recording(catalog, "a", 40)
+    task = new_task(catalog, "sax", ["sax"], overlap=overlap, lease_s=3600)
+    add_clips_to_task(catalog, "sax")
+    people = [add_person(catalog, f"p{i}") for i in range(5)]
+    given: list[tuple[int, int]] = []
+    failed: list[BaseException] = []
+
+    def label(who: int) -> None:
+        rng = random.Random(who)
+        tries = 0
+        try:
+            while tries < 3:
+                held = next_clips(catalog, "sax", who, rng.choice([1, 2]))
+                tries = 0 if held else tries + 1
+                for one in held:
+                    what = rng.random()
+                    if what < 0.05:
+                        return_lease(catalog, one.token)
+                    elif what < 0.1:
+                        submit(catalog, one.token, {"sax": "absent"})
+                        undo(catalog, "sax", who)
+                    else:
+                        answer = submit(catalog, one.token, {"sax": "absent"}, client_key=one.token)
+                        assert submit(catalog, one.token, {"sax": "absent"}, client_key=one.token).again
+                        given.append((one.clip_id, answer.annotation_id))
+        except BaseException as error:
+            failed.append(error)
+
+    threads = [threading.Thread(target=label, args=(who,)) for who in people]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failed == []
+    for who in people:  # what the last ones gave back
+        while held := next_clips(catalog, "sax", who):
+            given.append((held[0].clip_id, submit(catalog, held[0].token, {"sax": "absent"}).annotation_id))
+    assert len(given) == 40 * overlap
+    with catalog.read() as connection:
+        assert wrongs(connection, task) == []
+        assert beyond(connection, task) == set()
+
+
+class QueueMachine(RuleBasedStateMachine):
+    """Any order of what three people and an admin can do; the laws are reckoned anew after each step."""
+
+    held = Bundle("held")
+    catalog: Catalog
+    people: list[int]
+
+    @initialize(overlap=st.integers(1, 3), policy=st.sampled_from(["random", "balanced", "disagreement"]))
+    def begin(self, overlap: int, policy: str) -> None:
+        self.now = 0
+        self.task = new_task(self.catalog, f"t{id(self)}", ["x", "y"], overlap=overlap, policy=policy, lease_s=10)
+        add_clips_to_task(self.catalog, self.task.id, self.clips)
+        self.answered: dict[int, set[int]] = {who: set() for who in self.people}
+        self.by_token: dict[str, tuple[int, int]] = {}
+        self.were_gold: set[int] = set()
+
+    @rule(target=held, who=st.integers(0, 2), n=st.integers(1, 3))
+    def ask(self, who: int, n: int):
+        person = self.people[who]
+        found = next_clips(self.catalog, self.task.id, person, n, now=self.now)
+        assert len(found) <= n
+        for one in found:
+            assert one.clip_id not in self.answered[person], "nobody is asked twice"
+            self.by_token[one.token] = (person, one.clip_id)
+        if not found:
+            self._nothing_was_left(person)
+        return found[0].token if found else None
+
+    def _nothing_was_left(self, person: int) -> None:
+        with self.catalog.read() as connection:
+            query = sa.select(TaskClip.clip_id).where(TaskClip.task_id == self.task.id, TaskClip.open_places > 0)
+            left = set(connection.execute(query).scalars()) - self.answered[person]
+        assert left == set(), "nothing was given, though there is something"
+
+    @rule(token=held, value=st.sampled_from(["present", "absent", "unsure"]), kind=st.sampled_from("lllsu"))
+    def answer(self, token: str | None, value: str, kind: str) -> None:
+        if token is None:
+            return
+        person, clip = self.by_token[token]
+        send = {"l": lambda: submit(self.catalog, token, {"x": value, "y": "absent"}, now=self.now)}
+        send |= {"s": lambda: skip(self.catalog, token, now=self.now)}
+        send |= {"u": lambda: unusable(self.catalog, token, now=self.now)}
+        try:
+            send[kind]()
+        except ConflictError:
+            return
+        self.answered[person].add(clip)
+
+    @rule(who=st.integers(0, 2), steps=st.integers(1, 3))
+    def take_back(self, who: int, steps: int) -> None:
+        person = self.people[who]
+        undone = undo(self.catalog, self.task.id, person, steps, now=self.now)
+        for one in undone:
+            self.answered[person].remove(one.clip_id)
+            self.by_token[one.token] = (person, one.clip_id)
+        if undone:
+            first = next_clips(self.catalog, self.task.id, person, now=self.now)[0]
+            assert (first.clip_id, first.undone) == (undone[-1].clip_id, True), "what was undone is shown first"
+
+    @rule(token=held)
+    def give_back(self, token: str | None) -> None:
+        if token is not None:
+            return_lease(self.catalog, token)
+
+    @rule(seconds=st.sampled_from([1, 6, 11]))
+    def wait(self, seconds: int) -> None:
+        self.now += seconds * SECOND
+
+    @rule()
+    def sweep(self) -> None:
+        expire(self.catalog, self.task.id, now=self.now)
+
+    @rule(clip=st.integers(0, 5))
+    def settle(self, clip: int) -> None:
+        adjudicate(self.catalog, self.task.id, self.clips[clip], self.admin, {"x": "absent", "y": "absent"})
+
+    @rule(clip=st.integers(0, 5), on=st.booleans())
+    def gold(self, clip: int, on: bool) -> None:
+        self.were_gold.add(self.clips[clip])
+        set_gold(self.catalog, self.task.id, {self.clips[clip]: {"x": "absent", "y": "absent"} if on else None})
+
+    @invariant()
+    def the_laws_hold(self) -> None:
+        with self.catalog.read() as connection:
+            assert wrongs(connection, self.task) == []
+            assert beyond(connection, self.task) <= self.were_gold
+
+
+@pytest.mark.parametrize("steps", [15, pytest.param(60, marks=pytest.mark.slow)])
+def test_the_laws_of_the_queue_hold_whatever_people_do(catalog: Catalog, steps: int):
+    clips = [clip for name in "ab" for clip in add_recording(catalog, name, 3, group=name)[1]]
+    people = [add_person(catalog, name) for name in "xyz"]
+    admin = add_person(catalog, "admin", "admin")
+    shared = {"catalog": catalog, "clips": clips, "people": people, "admin": admin}
+    machine = type("Machine", (QueueMachine,), shared)
+    check = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.function_scoped_fixture]
+    machine.TestCase.settings = settings(
+        max_examples=steps, stateful_step_count=25, deadline=None, suppress_health_check=check, database=None
+    )
+    machine.TestCase().runTest()
+
+
+def test_next_looks_at_a_bounded_number_of_rows(tmp_path: Path):
+    """SQLite tells how it would search: by an index for every table, never through a whole one, and without sorting."""
+    workspace = Workspace.init(tmp_path)
+    with workspace.catalog() as catalog:
+        add_recording(catalog, "a", 5)
+        new_task(catalog, "sax", ["sax"], gold_share=0.5, overlap=2)
+        add_clips_to_task(catalog, "sax")
+        who = add_person(catalog, "a")
+        statements: list[tuple[str, object]] = []
+        sa.event.listen(
+            catalog.engine, "before_cursor_execute", lambda *got: statements.append((got[2], got[3])), named=False
+        )
+        for _ in range(3):
+            held = next_clips(catalog, "sax", who, 2, now=0)
+            return_lease(catalog, held[1].token)
+            submit(catalog, held[0].token, {"sax": "absent"}, now=0)
+            next_clips(catalog, "sax", who, 2, now=10**12)
+            undo(catalog, "sax", who)
+        with catalog.engine.connect() as connection:
+            plans = {
+                (sql, row[3])
+                for sql, parameters in statements
+                if sql.lstrip().split()[0] in ("SELECT", "UPDATE", "DELETE")
+                for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}", parameters)
+            }
+    bad = {(plan, sql) for sql, plan in plans if "SCAN" in plan and "CONSTANT ROW" not in plan}
+    assert bad == set()
+    sorts = {(plan, sql) for sql, plan in plans if "TEMP B-TREE" in plan and "task_clip" in sql}
+    assert sorts == set()
+
+
+def test_a_position_is_kept_so_that_nobody_searches_twice(catalog: Catalog):
+    add_recording(catalog, "a", 20)
+    new_task(catalog, "sax", ["sax"], overlap=2)
+    add_clips_to_task(catalog, "sax")
+    who = add_person(catalog, "a")
+    given = [next_clips(catalog, "sax", who)[0] for _ in range(1)]
+    for _ in range(5):
+        submit(catalog, given[-1].token, {"sax": "absent"})
+        given += next_clips(catalog, "sax", who)
+    with catalog.read() as connection:
+        at = connection.execute(sa.select(QueuePosition.clip_id)).scalar()
+    assert at == given[-1].clip_id
