@@ -185,6 +185,8 @@ def skills(beliefs: Beliefs) -> Floats:
     if beliefs.confusion is None:
         raise ValueError("skills need the confusion that dawid_skene estimates")
     n = beliefs.confusion.shape[1]
+    if n == 1:  # one value only: nobody could err
+        return np.ones(len(beliefs.confusion))
     right = np.trace(beliefs.confusion, axis1=1, axis2=2) / n
     return np.asarray((right - 1 / n) / (1 - 1 / n), dtype=np.float64)
 

@@ -18,6 +18,12 @@ _END = ("end", "end_s", "stop", "stop_s", "offset")
 _TAG = ("tag", "label", "class", "event_label")
 
 
+def is_table(head: str) -> bool:
+    """Whether a file's first line is that of an interval table, and of none of our own."""
+    columns = [column.strip() for column in head.replace("\t", ",").replace(";", ",").split(",")]
+    return "start" in columns and "end" in columns and any(name in columns for name in _FILE)
+
+
 def read(path: Path) -> Found:
     """The intervals of a table.
 

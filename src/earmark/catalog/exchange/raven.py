@@ -11,6 +11,11 @@ from earmark.errors import InputError
 from earmark.formats import raven
 
 
+def is_table(head: str) -> bool:
+    """Whether a file's first line is that of a selection table."""
+    return raven.BEGIN in head.split("\t")
+
+
 def read(path: Path) -> Found:
     """The selections of a table. Without `Begin File`, the table's own name says whose they are, as Raven saves it:
     `nadine.Table.1.selections.txt`.
