@@ -8,6 +8,7 @@ import shutil
 import socket
 import subprocess
 import tempfile
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -64,24 +65,51 @@ def postgresql_server() -> Iterator[str]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def _statement(server: str, words: str, *names: str) -> None:
+    with psycopg.connect(f"{server}/postgres", autocommit=True) as connection:
+        connection.execute(sql.SQL(words).format(*(sql.Identifier(name) for name in names)))
+
+
 @pytest.fixture
-def postgresql_url(postgresql_server: str, tmp_path: Path) -> Iterator[str]:
+def postgresql_url(postgresql_server: str) -> Iterator[str]:
     """An empty database of its own."""
-    name = f"t_{os.getpid()}_{abs(hash(tmp_path))}"
-    with psycopg.connect(f"{postgresql_server}/postgres", autocommit=True) as server:
-        server.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-    try:
-        yield f"{postgresql_server}/{name}"
-    finally:
-        with psycopg.connect(f"{postgresql_server}/postgres", autocommit=True) as server:
-            server.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+    name = f"t_{uuid.uuid4().hex}"
+    _statement(postgresql_server, "CREATE DATABASE {}", name)
+    yield f"{postgresql_server}/{name}"
+    _statement(postgresql_server, "DROP DATABASE {} WITH (FORCE)", name)
+
+
+@pytest.fixture(scope="session")
+def _sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A workspace to copy: making the tables takes longer than most tests."""
+    root = tmp_path_factory.mktemp("template") / "workspace"
+    Workspace.init(root)
+    return root
+
+
+@pytest.fixture(scope="session")
+def _postgresql_template(postgresql_server: str, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The name of a database to copy."""
+    name = f"template_{uuid.uuid4().hex}"
+    _statement(postgresql_server, "CREATE DATABASE {}", name)
+    Workspace.init(tmp_path_factory.mktemp("template") / "workspace", f"{postgresql_server}/{name}")
+    return name
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def workspace(request: pytest.FixtureRequest, tmp_path: Path) -> Workspace:
+def workspace(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Workspace]:
     """An empty workspace over each kind of database."""
-    url = request.getfixturevalue("postgresql_url") if request.param == "postgresql" else None
-    return Workspace.init(tmp_path / "workspace", url)
+    root = tmp_path / "workspace"
+    shutil.copytree(request.getfixturevalue("_sqlite_template"), root)
+    if request.param == "sqlite":
+        yield Workspace.open(root)
+        return
+    server, template = request.getfixturevalue("postgresql_server"), request.getfixturevalue("_postgresql_template")
+    (root / "catalog.db").unlink()
+    name = f"t_{uuid.uuid4().hex}"
+    _statement(server, "CREATE DATABASE {} TEMPLATE {}", name, template)
+    yield Workspace.open(root, f"{server}/{name}")
+    _statement(server, "DROP DATABASE {} WITH (FORCE)", name)
 
 
 @pytest.fixture
