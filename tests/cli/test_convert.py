@@ -57,4 +57,4 @@ def test_nothing_convertible_is_bad_input(app: typer.Typer, sounds: Path, tmp_pa
     done = CliRunner().invoke(app, ["convert", str(sounds / "bad.wav"), "--to", "wav", "--out", str(tmp_path / "out")])
     assert isinstance(done.exception, InputError)
     assert done.exception.exit_code == 2
-    assert "none of the 1 files could be converted" in str(done.exception)
+    assert "converted 0 of 1 file;" in str(done.exception)

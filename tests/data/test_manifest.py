@@ -144,7 +144,7 @@ def test_wrong_shapes_are_refused(two_classes: Manifest) -> None:
 
 def test_missing_files_are_counted(root: Path) -> None:
     items = [Item(root / name, ("dog",), where="t.csv row 2") for name in ("a.wav", "x.wav", "y.wav")]
-    with pytest.raises(LayoutError, match=r"t.csv row 2: no file .*x.wav \(and 1 more files\)"):
+    with pytest.raises(LayoutError, match=r"t.csv row 2: no file .*x.wav \(and 1 more file\)"):
         build(items, root=root, layout="x")
 
 

@@ -157,6 +157,14 @@ def test_a_class_with_too_few_groups_is_told_how_many_it_needs() -> None:
     assert set(split(manifest, val=0.0).rows["split"]) == {"train", "test"}
 
 
+def test_other_classes_that_are_short_are_counted() -> None:
+    labels = [{0}] * 4 + [{1}, {2}, {3}]
+    with pytest.raises(SplitError, match=r"class 'tag1' has 1 group.*\(1 more class is short too\)"):
+        split(made(labels[:6], list(range(6)), tags=3))
+    with pytest.raises(SplitError, match=r"\(2 more classes are short too\)"):
+        split(made(labels, list(range(7)), tags=4))
+
+
 def test_two_folds_of_a_class_with_two_groups_train_without_validation_of_it(caplog: pytest.LogCaptureFixture) -> None:
     manifest = made([{0}] * 9 + [{1}] * 9, [0, 1, 2] * 3 + [3, 4, 4] * 3, tags=2)
     done = fold_split(folds(manifest, 2), 0)
@@ -179,7 +187,7 @@ def test_rare_tags_of_multilabel_sets_warn_and_train(caplog: pytest.LogCaptureFi
     labels = [{0}, {0}, {0}, {0}, {0, 1}, {0}, {0}, {0}]
     done = split(made(labels, list(range(8)), tags=2, kind="multilabel"))
     assert done.counts().loc["tag1", "train"] == 1
-    assert "1 tags have fewer than 3 groups" in caplog.text
+    assert "1 tag has fewer than 3 groups" in caplog.text
 
 
 def test_noisy_clips_and_their_groups_only_train() -> None:

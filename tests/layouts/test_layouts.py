@@ -122,7 +122,7 @@ def test_two_spellings_of_one_class_are_pointed_out(tmp_path: Path, caplog: pyte
 def test_a_loose_file_is_left_out_with_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     found = layouts.read(touch(tmp_path, "dog/a.wav", "rain/b.wav", "loose.wav"))
     assert found.rows["recording"].tolist() == ["dog/a.wav", "rain/b.wav"]
-    assert "loose.wav: 1 files lie in no class folder" in caplog.text
+    assert "loose.wav: left out; 1 file lies in no class folder." in caplog.text
 
 
 def test_an_empty_class_folder_is_left_out_with_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

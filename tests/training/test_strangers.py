@@ -56,7 +56,7 @@ def test_a_copy_of_a_clip_that_is_trained_on_is_no_stranger(tmp_path: Path) -> N
     notes: list[str] = []
     found = prepare_strangers(strange, ["dog"], prepared, settings, Quiet(), notes)
     assert [Path(found.prepared.manifest.rows["uri"][row]).stem for row in found.rows] == ["c"]
-    assert any("(1 clips)" in note for note in notes)
-    assert any("1 more clips of those are copies" in note for note in notes)
-    with pytest.raises(InputError, match="1 are copies of clips of other classes"):
+    assert any("(1 clip)" in note for note in notes)
+    assert any("not heard: 1 more clip of those, a copy of" in note for note in notes)
+    with pytest.raises(InputError, match="copies of clips of other classes: 1"):
         prepare_strangers(strange.take([1]), ["dog"], prepared, settings, Quiet(), notes)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from earmark.cli.console import Console
+from earmark.formats.words import counted
 
 
 def register(app: typer.Typer) -> None:
@@ -37,7 +38,7 @@ def list_(as_json: bool = typer.Option(False, "--json", help="One JSON object on
         console.rich.print(table)
     total = sum(store.bytes_on_disk for store in listed)
     recordings = sum(store.recordings for store in listed)
-    console.say(f"{cache_dir}: {recordings:,} recordings, {size_words(total)}")
+    console.say(f"{cache_dir}: {counted(recordings, 'recording')}, {size_words(total)}")
     result = {"cache_dir": str(cache_dir), "bytes": total, "stores": [store.to_json() for store in listed]}
     console.finish(result, next_step="earmark cache prune --older-than 30d" if recordings else None)
 
@@ -49,7 +50,7 @@ def verify(as_json: bool = typer.Option(False, "--json", help="One JSON object o
 
     console = Console(as_json=as_json)
     checked = verify_all(load_settings().cache_dir, progress=console.progress())
-    console.say(f"{checked.entries:,} recordings checked, {checked.damaged:,} damaged and dropped")
+    console.say(f"{counted(checked.entries, 'recording')} checked, {checked.damaged:,} damaged and dropped")
     step = "train or check again: what was dropped is prepared anew" if checked.damaged else "earmark cache list"
     console.finish({"entries": checked.entries, "damaged": checked.damaged}, next_step=step)
 
@@ -67,7 +68,8 @@ def prune(
     days = days_of(older_than)
     done = prune_all(load_settings().cache_dir, unused_for_days=days, everything=everything)
     console.say(
-        f"{done.entries_dropped:,} recordings dropped, {done.entries_kept:,} kept, {size_words(done.bytes_freed)} freed"
+        f"{counted(done.entries_dropped, 'recording')} dropped, {done.entries_kept:,} kept, "
+        f"{size_words(done.bytes_freed)} freed"
     )
     step = "earmark cache list" if done.entries_kept else "earmark check DATA  (prepares it anew)"
     result = {"dropped": done.entries_dropped, "kept": done.entries_kept, "bytes_freed": done.bytes_freed}

@@ -8,6 +8,7 @@ import typer
 
 from earmark.cli.console import Console, need_extra, train_command
 from earmark.cli.options import AsJson, Data, GroupBy, Layout, Overrides, RecipeName
+from earmark.formats.words import counted
 
 
 def register(app: typer.Typer) -> None:
@@ -48,7 +49,9 @@ def check(
     )
     found = run(plan, out)
     groups = int(plan.manifest.rows["group"].nunique())
-    console.say(f"{data}: layout {plan.manifest.layout}, {len(plan.manifest)} clips, {groups} groups")
+    console.say(
+        f"{data}: layout {plan.manifest.layout}, {counted(len(plan.manifest), 'clip')}, {counted(groups, 'group')}"
+    )
     console.say(found.counts.to_string())
     console.say("\nfront end, step by step:")
     for line in found.lines:
@@ -57,7 +60,7 @@ def check(
         f"\nbatch {found.shape}: samples {found.samples[0]:.2f} .. {found.samples[1]:.2f}, "
         f"features {found.features[0]:.2f} .. {found.features[1]:.2f}"
     )
-    console.say(f"net {plan.recipe.model.name}: {found.parameters:,} parameters; {found.epochs} epochs")
+    console.say(f"net {plan.recipe.model.name}: {found.parameters:,} parameters; {counted(found.epochs, 'epoch')}")
     console.say(f"check {'passed' if found.one_batch.passed else 'FAILED'}: {found.one_batch.sentence}")
     for note in plan.notes:
         console.say(f"  - {note}")

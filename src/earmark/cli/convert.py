@@ -9,6 +9,7 @@ import typer
 
 from earmark.cli.console import Console, on_ctrl_c
 from earmark.errors import InputError
+from earmark.formats.words import counted
 
 _SHOWN = 10
 
@@ -70,7 +71,7 @@ def convert(
         next_step=f"earmark inspect {quote(str(out))}" if done.written or done.skipped else None,
     )
     if not done.written and not done.skipped:
-        raise InputError(f"none of the {len(done.refused)} files could be converted; the reasons are above.")
+        raise InputError(f"converted 0 of {counted(len(done.refused), 'file')}; the reasons are above.")
 
 
 def register(app: typer.Typer) -> None:

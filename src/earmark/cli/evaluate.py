@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from earmark.cli.console import Console
+from earmark.formats.words import counted
 
 if TYPE_CHECKING:
     from earmark.evaluation.run import Judged
@@ -76,13 +77,15 @@ def _show(console: Console, judged: Judged) -> None:
     from earmark.reports import text
 
     found = judged.evaluation
-    console.say(f"{judged.manifest.name}: {found.clips} clips in {judged.files} files, {found.groups} groups")
+    clips, files, groups = counted(found.clips, "clip"), counted(judged.files, "file"), counted(found.groups, "group")
+    console.say(f"{judged.manifest.name}: {clips} in {files}, {groups}")
     if judged.left_out_seen:
-        console.say(f"{judged.left_out_seen} clips left out: the model was trained on that very audio (--include-seen)")
+        left_out = counted(judged.left_out_seen, "clip")
+        console.say(f"{left_out} left out: the model was trained on that very audio (--include-seen)")
     for item in judged.quarantine[:10]:
         console.say(f"quarantined ({item.reason}): {item.message}")
     if len(judged.quarantine) > 10:
-        console.say(f"... and {len(judged.quarantine) - 10} more files in quarantine")
+        console.say(f"... and {counted(len(judged.quarantine) - 10, 'more file')} in quarantine")
     console.say()
     for line in text.summary_lines(found):
         console.say(f"  {line}")
@@ -97,7 +100,7 @@ def _show(console: Console, judged: Judged) -> None:
     console.say()
     console.rich.print(table)
     if len(found.per_tag) > _MOST_TAGS:
-        console.say(f"... and {len(found.per_tag) - _MOST_TAGS} more tags")
+        console.say(f"... and {counted(len(found.per_tag) - _MOST_TAGS, 'more tag')}")
     lines = [*(text.confusion_lines(found.confusion, found.tags) if found.confusion is not None else [])]
     lines += text.refusal_lines(found.unknown)
     if lines:

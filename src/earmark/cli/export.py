@@ -8,6 +8,7 @@ from shlex import quote
 import typer
 
 from earmark.cli.console import Console
+from earmark.formats.words import counted
 
 export = typer.Typer(no_args_is_help=True, help="Write data in the form that other programs take.")
 
@@ -53,5 +54,6 @@ def spectrograms(
         console.say(f"quarantined ({item.reason}): {item.message}")
     if len(done.quarantine) > 10:
         console.say(f"... and {len(done.quarantine) - 10} more in quarantine")
-    console.say(f"{done.pictures} spectrograms of {done.clips} clips in {out}, listed in {out / 'index.csv'}")
+    pictures, clips = counted(done.pictures, "spectrogram"), counted(done.clips, "clip")
+    console.say(f"{pictures} of {clips} in {out}, listed in {out / 'index.csv'}")
     console.finish(done.to_json(), next_step=f"earmark reset {quote(str(out))}  (when they are no longer needed)")

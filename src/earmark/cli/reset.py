@@ -9,6 +9,7 @@ import typer
 
 from earmark.cli.console import Console
 from earmark.errors import InputError
+from earmark.formats.words import counted
 
 
 def register(app: typer.Typer) -> None:
@@ -26,7 +27,9 @@ def reset(
 
     console = Console(as_json=as_json)
     plan = take_back(folder, dry_run=True)
-    console.say(f"{folder}: {len(plan.removed)} prepared files and {len(plan.folders)} folders to remove")
+    console.say(
+        f"{folder}: {counted(len(plan.removed), 'prepared file')} and {counted(len(plan.folders), 'folder')} to remove"
+    )
     for name in plan.changed:
         console.say(f"kept, changed since it was prepared: {name}")
     if not dry_run:
@@ -36,7 +39,9 @@ def reset(
             if not typer.confirm("Remove them?"):
                 raise InputError(f"{folder}: nothing was removed.")
         plan = take_back(folder)
-        console.say(f"{len(plan.removed)} files removed, {len(plan.changed)} kept; nothing else was touched.")
+        console.say(
+            f"{counted(len(plan.removed), 'file')} removed, {len(plan.changed)} kept; nothing else was touched."
+        )
     console.finish(
         {
             "folder": str(folder),

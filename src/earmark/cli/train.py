@@ -10,6 +10,7 @@ import typer
 
 from earmark.cli.console import Console, need_extra, train_command
 from earmark.cli.options import AsJson, Data, GroupBy, Layout, Overrides, RecipeName
+from earmark.formats.words import counted
 
 if TYPE_CHECKING:
     from earmark.training.run import Result
@@ -86,7 +87,8 @@ def show(console: Console, result: Result) -> None:
 
     found = result.evaluations[result.judged]
     judge = {"folds": "each clip by the net that had not heard it", "test": "the test split"}
-    console.say(f"\n{found.clips} clips judged ({judge.get(result.judged, result.judged)}), {found.groups} groups:")
+    clips, groups = counted(found.clips, "clip"), counted(found.groups, "group")
+    console.say(f"\n{clips} judged ({judge.get(result.judged, result.judged)}), {groups}:")
     table = Table(box=None, show_header=False, padding=(0, 2))
     for name in ("accuracy", "balanced_accuracy", "macro_f1", "lwlrap", "roc_auc_macro", "pr_auc_macro", "ece"):
         value = found.metrics.get(name)

@@ -8,6 +8,7 @@ from typing import Literal
 
 from earmark.data.manifest import Manifest
 from earmark.errors import LeakError
+from earmark.formats.words import counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +79,9 @@ def refuse_leaks(
     if leaks and not allow:
         shown = "; ".join(str(leak) for leak in leaks[:3])
         more = f"; and {len(leaks) - 3} more" if len(leaks) > 3 else ""
-        count = "1 leak" if len(leaks) == 1 else f"{len(leaks)} leaks"
         raise LeakError(
-            f"{count} between splits: {shown}{more}. Remove one of each pair, correct the split or the "
-            "group column, or go on with --allow-leak (the report will say so)."
+            f"{counted(len(leaks), 'leak')} between splits: {shown}{more}. Remove one of each pair, "
+            "correct the split or the group column, or go on with --allow-leak (the report will say so)."
         )
     return leaks
 

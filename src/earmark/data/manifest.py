@@ -16,6 +16,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from earmark.errors import InputError, LayoutError
+from earmark.formats.words import counted
 from earmark.types import Vocabulary, VocabularyKind
 
 Trust: TypeAlias = Literal["curated", "noisy"]
@@ -326,7 +327,7 @@ def _check_files(items: Sequence[Item]) -> None:
     absent = [item for item in items if not os.path.isfile(item.path)]
     if absent:
         first = absent[0]
-        more = f" (and {len(absent) - 1} more files)" if len(absent) > 1 else ""
+        more = f" (and {counted(len(absent) - 1, 'more file')})" if len(absent) > 1 else ""
         at = f"{first.where}: " if first.where else ""
         raise LayoutError(f"{at}no file {first.path}{more}; put it there or remove the row.")
 

@@ -100,7 +100,7 @@ def prepare(
         _log.warning("%d more files decoded only in part; `earmark inspect` lists them.", len(warned) - 5)
     if bad:
         _log.warning(
-            "%d of %d files cannot be used and are left out (%s); `earmark inspect` says why for each.",
+            "left out: %d of %d files, which cannot be used (%s); `earmark inspect` says why for each.",
             len(bad), len(uris), _tally(item.reason for item in bad.values()),
         )  # fmt: skip
         # what inspect may not find again

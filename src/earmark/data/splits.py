@@ -17,6 +17,7 @@ import pandas as pd
 from earmark.data.manifest import SPLITS, Manifest
 from earmark.data.stratify import divide
 from earmark.errors import SplitError
+from earmark.formats.words import counted
 
 log = logging.getLogger("earmark.data")
 
@@ -57,7 +58,7 @@ def group_by(manifest: Manifest, patterns: Sequence[str]) -> Manifest:
         if missed:
             raise SplitError(
                 f"--group-by {pattern!r} does not match {missed[0]}"
-                + (f" and {len(missed) - 1} more files" if len(missed) > 1 else "")
+                + (f" and {counted(len(missed) - 1, 'more file')}" if len(missed) > 1 else "")
                 + "; widen it (|.+ at its end makes every other file a group of its own)."
             )
         given |= chosen
@@ -223,13 +224,13 @@ def _check_groups(manifest: Manifest, chosen: Mask, parts: dict[str, float], wha
     tag, count = min(short.items(), key=lambda entry: entry[1])
     if not manifest.is_exclusive:
         listed = ", ".join(f"{name} ({n})" for name, n in list(short.items())[:8])
-        log.warning("%d tags have fewer than %d groups, so some parts have none of them: %s.", len(short), need, listed)
+        few = counted(len(short), "tag has", "tags have")
+        log.warning("%s fewer than %d groups, so some parts have none of it: %s.", few, need, listed)
         return
-    others = f" ({len(short) - 1} more classes are short too)" if len(short) > 1 else ""
-    groups = "group" if count == 1 else "groups"
+    others = f" ({counted(len(short) - 1, 'more class is', 'more classes are')} short too)" if len(short) > 1 else ""
     ways = f", use --folds {count}" if count >= 2 else ""
     raise SplitError(
-        f"class {tag!r} has {count} {groups}, {need} are needed for {what}{others}; record more (clips of one "
+        f"class {tag!r} has {counted(count, 'group')}, {need} are needed for {what}{others}; record more (clips of one "
         f"recording are one group){ways}, or say with --group-by what belongs together."
     )
 

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from earmark.bundle.schema import Calibration
 from earmark.errors import InputError
 from earmark.evaluation.calibrate import probabilities_of, refusal_scores
+from earmark.formats.words import counted
 from earmark.metrics import calibration as cal
 from earmark.metrics import classification as cls
 from earmark.metrics import intervals as ci
@@ -189,7 +190,7 @@ def _notes(
 ) -> tuple[str, ...]:
     notes = []
     if len(everything) > len(clips):
-        notes.append(f"{len(everything) - len(clips)} clips without any label were left out.")
+        notes.append(f"Left out: {counted(len(everything) - len(clips), 'clip')} without any label.")
     if groups == 1:
         notes.append("All clips are of one group, so no interval can be given.")
     elif groups < ci.FEW_GROUPS:
@@ -197,11 +198,12 @@ def _notes(
     absent = [tag for tag, value in zip(clips.vocabulary.tags, auc, strict=True) if np.isnan(value)]
     if absent:
         names = ", ".join(absent[:6]) + (f" and {len(absent) - 6} more" if len(absent) > 6 else "")
-        notes.append(f"{len(absent)} tags lack positives or negatives here and stay out of the ROC-AUC mean: {names}.")
+        few = counted(len(absent), "tag lacks", "tags lack")
+        notes.append(f"{few} positives or negatives here, and the ROC-AUC mean is without: {names}.")
     if metrics["accuracy"] == 1.0:
         rate = 100 * ci.largest_error_rate(groups)
         notes.append(
-            f"No mistake in {groups} independent groups: with 95 % confidence the true error rate is below {rate:.1f} %"
-            "; the intervals cannot show that."
+            f"No mistake in {counted(groups, 'independent group')}: with 95 % confidence the true error rate is below "
+            f"{rate:.1f} %; the intervals cannot show that."
         )
     return tuple(notes)

@@ -14,6 +14,7 @@ from earmark.data.manifest import Manifest
 from earmark.data.prepared import Quarantined
 from earmark.errors import InputError
 from earmark.evaluation.decode import ClipTask, decode_clips
+from earmark.formats.words import counted
 from earmark.metrics.results import ClipPredictions, WindowAnswers
 from earmark.types import Progress, Quiet, Reason, Samples, Vocabulary
 
@@ -160,8 +161,8 @@ def _nothing_left(manifest: Manifest, quarantine: list[Quarantined], left_out: l
     reasons = []
     if left_out:
         reasons.append(
-            f"{len(left_out)} of {len(manifest)} clips are left out because the model was trained on that very audio "
-            "(--include-seen judges by them all the same, and flatters)"
+            f"{len(left_out)} of {counted(len(manifest), 'clip')} left out because the model was trained on that very "
+            "audio (--include-seen judges by them all the same, and flatters)"
         )
     if quarantine:
         reasons.append(f"{len(quarantine)} cannot be used, the first: {quarantine[0].message.rstrip('.')}")

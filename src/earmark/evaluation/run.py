@@ -22,6 +22,7 @@ from earmark.evaluation.evaluate import evaluate
 from earmark.evaluation.match import Matched, match_tags
 from earmark.evaluation.predict import Predicted, predict_rows
 from earmark.features.reference import log_mel
+from earmark.formats.words import counted
 from earmark.layouts import read as read_layout
 from earmark.metrics.results import ClipPredictions, Evaluation, plain
 from earmark.tagging.tagger import Tagger, load
@@ -151,7 +152,8 @@ def write_evaluation_report(folder: Path, judged: Judged, tagger: Tagger) -> Pat
         ) from error
     notes = [f"{q.path}: {q.message}" for q in judged.quarantine]
     if judged.left_out_seen:
-        notes.append(f"{judged.left_out_seen} clips were left out because the model was trained on that very audio.")
+        left_out = counted(judged.left_out_seen, "clip was", "clips were")
+        notes.append(f"{left_out} left out because the model was trained on that very audio.")
     if judged.matched.absent_tags:
         notes.append(f"The data says nothing about: {', '.join(judged.matched.absent_tags)}.")
     header = tagger.header

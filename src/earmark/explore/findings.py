@@ -10,6 +10,7 @@ import pandas as pd
 
 from earmark.data.group_names import Suggestion
 from earmark.explore.confounds import STRONG, Confound
+from earmark.formats.words import counted
 
 FEWEST_GROUPS = 3  # one each for training, validation and test
 UNEVEN = 3.0
@@ -89,7 +90,7 @@ def _broken(files: pd.DataFrame) -> list[Finding]:
         found.append(
             Finding(
                 "problem" if everything else "warning",
-                "Nothing can be read" if everything else f"{_n(len(bad), 'file')} cannot be used",
+                "Nothing can be read" if everything else f"{counted(len(bad), 'file')} cannot be used",
                 f"{reasons}. They are left out; one bad file never costs a good one.",
                 "Read the reasons below; replace or delete these files.",
             )
@@ -97,7 +98,7 @@ def _broken(files: pd.DataFrame) -> list[Finding]:
     partial = files[files["verdict"] == "partial"]
     if len(partial):
         text = f"{partial['warning'].iat[0]}" + (f" And {len(partial) - 1} more." if len(partial) > 1 else "")
-        found.append(Finding("warning", f"{_n(len(partial), 'file')} could be read only in part", text))
+        found.append(Finding("warning", f"{counted(len(partial), 'file')} could be read only in part", text))
     return found
 
 
@@ -108,7 +109,7 @@ def _spans(outside: Sequence[str]) -> list[Finding]:
     return [
         Finding(
             "problem",
-            f"{len(outside)} clip{'s' if len(outside) > 1 else ''} outside the recording",
+            f"{counted(len(outside), 'clip')} outside the recording",
             f"{'; '.join(outside[:3])}{more}: there is nothing to hear, so a training leaves them out.",
             "Correct start_s and end_s, which are seconds.",
         )
@@ -130,7 +131,7 @@ def _classes(per_tag: pd.DataFrame, kind: str | None) -> list[Finding]:
         found.append(
             Finding(
                 "problem",
-                f"{_n(len(few), 'class', 'classes')} with too few groups",
+                f"{counted(len(few), 'class', 'classes')} with too few groups",
                 f"{each}; {FEWEST_GROUPS} are needed, one each to train on, to choose by and to test with.",
                 "Add recordings from another source, or leave the class out.",
             )
@@ -163,20 +164,21 @@ def _duplicates(
         found.append(
             Finding(
                 "problem",
-                f"The same sound under different labels, {_n(len(torn), 'time')}",
+                f"The same sound under different labels, {counted(len(torn), 'time')}",
                 shown + (" …" if len(torn) > 3 else ""),
                 "Decide which label is right and delete the other copy.",
             )
         )
     same = sum(len(cluster) - 1 for cluster in exact)
     if same:
-        text = f"{_n(same, 'file')} hold audio that another file holds too, e.g. {_pair(exact[0], names)}."
+        how_many = counted(same, "file holds", "files hold")
+        text = f"{how_many} audio that another file holds too, e.g. {_pair(exact[0], names)}."
         advice = "They count as one group, so no copy lands in the test set; delete them to be rid of them."
         found.append(Finding("note", "Identical audio", text, advice))
     lossy = sum(len(cluster) - 1 for cluster in copies) - same
     if lossy > 0:
         one = next(c for c in copies if not any(set(c) <= set(e) for e in exact))
-        text = f"{_n(lossy, 'file')} sound like another one coded anew, e.g. {_pair(one, names)}."
+        text = f"{counted(lossy, 'file sounds', 'files sound')} like another one coded anew, e.g. {_pair(one, names)}."
         found.append(Finding("note", "Copies in another coding or gain", text, "They count as one group."))
     return found
 
@@ -234,7 +236,7 @@ def _groups(guesses: Sequence[Suggestion]) -> list[Finding]:
         (
             guess.option,
             f"{len(guess.prefixes)} groups of {guess.tag}: "
-            + ", ".join(f"{prefix} ({_n(count, 'file')})" for prefix, count in guess.prefixes[:6])
+            + ", ".join(f"{prefix} ({counted(count, 'file')})" for prefix, count in guess.prefixes[:6])
             + (", …" if len(guess.prefixes) > 6 else ""),
         )
         for guess in guesses
@@ -253,12 +255,12 @@ def _levels(files: pd.DataFrame) -> list[Finding]:
     if len(clipped):
         worst = clipped.sort_values("clipped").iloc[-1]
         text = f"{worst['recording']} most of all, {worst['clipped']:.1%} of its samples."
-        found.append(Finding("note", f"{_n(len(clipped), 'file')} clipped", text))
+        found.append(Finding("note", f"{counted(len(clipped), 'file')} clipped", text))
     offset = files[files["dc_offset"].abs() > DC_OFFSET]
     if len(offset):
         worst = offset.sort_values("dc_offset", key=abs).iloc[-1]
         text = f"{worst['recording']} most of all, {worst['dc_offset']:+.3f} of full scale."
-        found.append(Finding("note", f"{_n(len(offset), 'file')} with a DC offset", text))
+        found.append(Finding("note", f"{counted(len(offset), 'file')} with a DC offset", text))
     return found
 
 
@@ -272,7 +274,3 @@ def _mixed(files: pd.DataFrame) -> list[Finding]:
 
 def _pair(cluster: Sequence[int], names: Sequence[Any]) -> str:
     return " = ".join(str(names[row]) for row in list(cluster)[:2])
-
-
-def _n(count: int, one: str, many: str | None = None) -> str:
-    return f"{count:,} {one if count == 1 else many or one + 's'}"

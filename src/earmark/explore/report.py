@@ -18,6 +18,7 @@ from earmark.explore.inspect import Inspection
 from earmark.features.mel import mel_edges
 from earmark.features.reference import log_mel
 from earmark.features.spec import FeatureSpec
+from earmark.formats.words import counted
 from earmark.reports import inspect_plots as plots
 from earmark.reports.inspect_page import Example, Picture, write_page
 from earmark.types import Samples
@@ -94,7 +95,7 @@ def _page(found: Inspection, next_step: tuple[str, str]) -> dict[str, Any]:
 
 def summary(found: Inspection) -> str:
     """One line: what this folder is."""
-    parts = [f"{len(found.files):,} files", f"{_hours(found.hours)} of sound"]
+    parts = [counted(len(found.files), "file"), f"{_hours(found.hours)} of sound"]
     if found.layout:
         parts.append(f"{len(found.tags)} {'tags' if found.kind == 'multilabel' else 'classes'}")
         parts.append(f"layout {found.layout}")

@@ -10,6 +10,7 @@ from pathlib import Path
 from earmark.audio.find import find_audio
 from earmark.data.manifest import Item, Manifest, build
 from earmark.errors import LayoutError
+from earmark.formats.words import counted
 from earmark.layouts.walk import log, split_named
 
 NAME = "folder"
@@ -47,8 +48,8 @@ def read(root: Path) -> Manifest:
     loose = [path for path, parts in inside if len(parts) == 1]
     if loose and len(loose) == len(inside):
         raise LayoutError(
-            f"{root}: {len(loose)} audio files but no class folders; move the files of each class into a folder of its "
-            "own, or write a manifest.csv with the columns path and labels."
+            f"{root}: {counted(len(loose), 'audio file')} but no class folders; move the files of each class into a "
+            "folder of its own, or write a manifest.csv with the columns path and labels."
         )
     given_splits = _has_splits(inside)
     depth = 2 if given_splits else 1
@@ -60,7 +61,8 @@ def read(root: Path) -> Manifest:
             split = split_named(parts[0]) if given_splits else ""
             items.append(Item(path=path, labels=(parts[depth - 1],), split=split, where=str(path)))
     if unclassed:
-        log.warning("%s: %d files lie in no class folder and are left out.", unclassed[0], len(unclassed))
+        count = counted(len(unclassed), "file lies", "files lie")
+        log.warning("%s: left out; %s in no class folder.", unclassed[0], count)
     _warn_lookalikes(items)
     _warn_empty(root, items, given_splits=given_splits)
     return build(items, root=root, layout=NAME, kind="exclusive")

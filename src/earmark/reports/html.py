@@ -31,6 +31,7 @@ import numpy as np
 from earmark import __version__
 from earmark.audio.write import write as write_audio
 from earmark.errors import EarmarkError, InputError
+from earmark.formats.words import counted
 from earmark.metrics.results import ClipPredictions, Evaluation, plain
 from earmark.reports import plots, tables, text
 from earmark.reports.content import Mistake, ReportContent, worst_mistakes
@@ -103,7 +104,7 @@ def render_text(content: ReportContent) -> str:
     lines = [content.title, "=" * len(content.title), ""]
     lines += [f"! {note}" for note in content.notes] + ([""] if content.notes else [])
     for name, found in content.evaluations.items():
-        heading = f"{_SPLIT_TITLES.get(name, name)}: {found.clips} clips of {found.groups} groups"
+        heading = f"{_SPLIT_TITLES.get(name, name)}: {counted(found.clips, 'clip')} of {counted(found.groups, 'group')}"
         lines += [heading, "-" * len(heading), *text.summary_lines(found), ""]
         lines += [f"! {note}" for note in found.notes] + ([""] if found.notes else [])
         lines += [*text.refusal_lines(found.unknown), ""] if found.unknown else []

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
 from earmark.errors import AudioError, EarmarkError, InputError, Interrupted
+from earmark.formats.words import counted
 from earmark.tagging.decoder import Decoder
 from earmark.tagging.journal import JournaledFile, PathSet
 from earmark.tagging.many import tag_many
@@ -80,11 +81,11 @@ class Summary:
 
     def sentence(self, out: Path | None) -> str:
         """What was done, for people."""
-        count = f"tagged {_recordings(self.tagged)}"
+        count = f"tagged {counted(self.tagged, 'recording')}"
         speed = f", {self.audio_s / self.wall_s:,.0f} x real time" if self.wall_s else ""
         parts = [f"{count} ({_length(self.audio_s)} of audio in {self.wall_s:.1f} s{speed})"]
         if self.already:
-            parts.append(f"{self.already} were tagged before")
+            parts.append(f"{counted(self.already, 'was', 'were')} tagged before")
         if self.partial:
             parts.append(f"{self.partial} read in part")
         if self.unknown:
@@ -252,7 +253,7 @@ def tag_all(
         sink.finish()
     except KeyboardInterrupt:
         kept = "what is done is kept, run the same command again to go on." if sink.keeps else "nothing of it is kept."
-        raise Interrupted(f"stopped by Ctrl-C after {_recordings(summary.tagged)}; {kept}") from None
+        raise Interrupted(f"stopped by Ctrl-C after {counted(summary.tagged, 'recording')}; {kept}") from None
     finally:
         results.close()
         bar.stop()
@@ -297,10 +298,6 @@ def _todo(
             summary.already += 1
         else:
             yield path
-
-
-def _recordings(n: int) -> str:
-    return f"{n} recording{'' if n == 1 else 's'}"
 
 
 def _length(seconds: float) -> str:

@@ -11,6 +11,7 @@ from typing import Literal, TypeAlias
 import torch
 
 from earmark.errors import InputError
+from earmark.formats.words import counted
 
 DeviceChoice: TypeAlias = Literal["auto", "cpu", "cuda"]
 log = logging.getLogger("earmark.training")
@@ -65,7 +66,7 @@ def choose_device(choice: DeviceChoice, precision: Literal["auto", "bf16", "floa
         bf16 = precision == "bf16" or (precision == "auto" and torch.cuda.is_bf16_supported(including_emulation=False))
         return Device("cuda", count, bf16, f"{count} x {torch.cuda.get_device_name(0)}")
     bf16 = precision == "bf16" or (precision == "auto" and cpu_computes_bf16())
-    return Device("cpu", 1, bf16, f"{torch.get_num_threads()} threads of {cpu_name()}")
+    return Device("cpu", 1, bf16, f"{counted(torch.get_num_threads(), 'thread')} of {cpu_name()}")
 
 
 def cpu_computes_bf16() -> bool:

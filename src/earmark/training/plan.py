@@ -22,6 +22,7 @@ from earmark.data.splits import folds as make_folds
 from earmark.data.splits import group_by as group_by_patterns
 from earmark.data.splits import merge_groups, split
 from earmark.errors import InputError, RecipeError
+from earmark.formats.words import counted
 from earmark.recipes import Recipe
 from earmark.settings import Settings, load_settings
 from earmark.training.adapting import adapt
@@ -140,7 +141,9 @@ def make_plan(
         progress=progress,
     )
     if prepared.quarantine:
-        notes.append(f"{len(prepared.quarantine)} files or clips were left out: see quarantine")
+        notes.append(
+            f"{counted(len(prepared.quarantine), 'file or clip was', 'files or clips were')} left out: see quarantine"
+        )
         for bad in prepared.quarantine[:5]:
             log.warning("left out (%s): %s", bad.reason, bad.message)
         if len(prepared.quarantine) > 5:
@@ -156,8 +159,13 @@ def make_plan(
         manifest = merge_groups(manifest, pairs)
         merged = before - manifest.rows["group"].nunique()
         if merged:
-            notes.append(f"{merged} groups were merged because they hold copies of the same recording")
-            log.info("copies of the same recording were found: %d groups merged, so that no split parts them", merged)
+            notes.append(
+                f"{counted(merged, 'group was', 'groups were')} merged for holding copies of the same recording"
+            )
+            log.info(
+                "copies of the same recording were found: %s merged, so that no split parts them",
+                counted(merged, "group"),
+            )
     seed = split_seed(recipe)
     if folds is not None:
         manifest = make_folds(manifest, folds, seed=seed)
@@ -171,7 +179,8 @@ def make_plan(
     leaks = refuse_leaks(watched.with_rows(group=groups), hashes, copies=pairs, allow=allow_leak)
     if leaks:
         notes.append(
-            f"LEAK ALLOWED: {len(leaks)} pairs of clips share audio or group across splits; figures are too good"
+            f"LEAK ALLOWED: {counted(len(leaks), 'pair of clips shares', 'pairs of clips share')} audio or group "
+            "across splits; figures are too good"
         )
     if strangers is not None and folds is None and not len(rows_of(manifest, "val")):
         raise InputError(

@@ -14,6 +14,7 @@ from earmark.data.manifest import Manifest
 from earmark.data.prepare import prepare
 from earmark.data.prepared import Prepared
 from earmark.errors import InputError
+from earmark.formats.words import counted
 from earmark.settings import Settings
 from earmark.types import Progress, Vocabulary
 
@@ -91,18 +92,20 @@ def prepare_strangers(
     names = tuple(dict.fromkeys(tags))
     if not len(rows):
         raise InputError(
-            f"--leave-out {' '.join(names)}: none of the {len(manifest)} clips can be heard after training "
-            f"({len(prepared.quarantine)} cannot be used, {len(prepared.manifest)} are copies of clips of other "
-            "classes); leave out another class."
+            f"--leave-out {' '.join(names)}: no clip can be heard after training (of {len(manifest):,}, "
+            f"unusable: {len(prepared.quarantine):,}, copies of clips of other classes: {len(prepared.manifest):,}); "
+            "leave out another class."
         )
     notes.append(
-        f"left out of training, to measure the refusal of unknown sounds: {', '.join(names)} ({len(rows)} clips)"
+        f"left out of training, to measure the refusal of unknown sounds: {', '.join(names)} "
+        f"({counted(len(rows), 'clip')})"
     )
     lost = len(prepared.manifest) - len(rows)
     if lost:
-        notes.append(f"{lost} more clips of those are copies of clips that are not left out, and are not heard")
+        more = counted(lost, "more clip of those, a copy", "more clips of those, copies")
+        notes.append(f"not heard: {more} of what is not left out")
     if prepared.quarantine:
-        notes.append(f"{len(prepared.quarantine)} more of those cannot be used: {prepared.quarantine[0].message}")
+        notes.append(f"{len(prepared.quarantine):,} more of those cannot be used: {prepared.quarantine[0].message}")
     return Strangers(names, prepared, rows)
 
 
