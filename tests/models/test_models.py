@@ -74,3 +74,16 @@ def test_a_net_that_cannot_be_built_is_refused_in_one_sentence(
     with pytest.raises(RecipeError) as refused:
         build(name, arguments, n_tags=2, shape=(1, 64, 63))
     assert said in str(refused.value)
+
+
+@pytest.mark.parametrize(("separable", "parameters"), [(0, 1_185_002), (1, 1_169_322), (4, 144_522)])
+def test_separable_stages_hold_fewer_weights(separable: int, parameters: int) -> None:
+    # a stage of i to o channels: 9io + 9oo weights; separable 9i + io + 9o + oo, and twice the norms
+    net = build("small-cnn", {"separable": separable}, n_tags=10, shape=(1, 64, 321))
+    assert sum(p.numel() for p in net.parameters()) == parameters
+    assert net.eval()(torch.randn(2, 1, 64, 321))[0].shape == (2, 10)
+
+
+def test_more_separable_stages_than_there_are_is_refused() -> None:
+    with pytest.raises(RecipeError, match="separable is 5, expected 0 to 4"):
+        build("small-cnn", {"separable": 5}, n_tags=10, shape=(1, 64, 321))

@@ -1,7 +1,9 @@
-"""The default net: four stages of two 3 x 3 convolutions, pooled over bands and time, for any clip length.
+"""The default net: four stages of two convolutions each, pooled over bands and time, for any clip length.
 
 The plan is that of CNN6/CNN10 in Kong et al. 2020, "PANNs: Large-Scale Pretrained Audio Neural Networks", narrowed
-until it trains within minutes on a laptop's processor: a strided stem halves the picture before anything costly.
+until it trains within minutes on a laptop's processor: a strided stem halves the picture before anything costly, and in
+the first stage, where the picture is largest, a convolution is a 3 x 3 within each channel and a 1 x 1 across them
+(Howard et al. 2017, "MobileNets").
 """
 
 from __future__ import annotations
@@ -27,6 +29,28 @@ class ConvBlock(nn.Module):
         return F.relu(self.norm2(self.conv2(x)), inplace=True)
 
 
+class SeparableBlock(nn.Module):
+    """Twice a 3 x 3 convolution of each channel and a 1 x 1 across them, with batch norm, then ReLU.
+
+    (b, in, h, w) -> (b, out, h, w). No ReLU stands between the two (Chollet 2017, "Xception").
+    """
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__()
+        self.within1 = nn.Conv2d(in_channels, in_channels, 3, padding=1, groups=in_channels, bias=False)
+        self.norm1 = nn.BatchNorm2d(in_channels)
+        self.across1 = nn.Conv2d(in_channels, out_channels, 1, bias=False)
+        self.norm2 = nn.BatchNorm2d(out_channels)
+        self.within2 = nn.Conv2d(out_channels, out_channels, 3, padding=1, groups=out_channels, bias=False)
+        self.norm3 = nn.BatchNorm2d(out_channels)
+        self.across2 = nn.Conv2d(out_channels, out_channels, 1, bias=False)
+        self.norm4 = nn.BatchNorm2d(out_channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.relu(self.norm2(self.across1(self.norm1(self.within1(x)))), inplace=True)
+        return F.relu(self.norm4(self.across2(self.norm3(self.within2(x)))), inplace=True)
+
+
 class SmallCNN(nn.Module):
     """(b, channels, bands, frames) -> logits (b, tags), embedding (b, widths[-1]).
 
@@ -35,12 +59,20 @@ class SmallCNN(nn.Module):
         in_channels: of the picture (1, or more with deltas).
         widths: channels of the stages; between two stages the picture is halved both ways.
         dropout: before the last layer.
+        separable: how many of the first stages convolve in two steps, within channels and across.
     """
 
     def __init__(
-        self, n_tags: int, in_channels: int, widths: Sequence[int] = (32, 64, 128, 256), dropout: float = 0.2
+        self,
+        n_tags: int,
+        in_channels: int,
+        widths: Sequence[int] = (32, 64, 128, 256),
+        dropout: float = 0.2,
+        separable: int = 1,
     ) -> None:
         super().__init__()
+        if not 0 <= separable <= len(widths):
+            raise ValueError(f"separable is {separable}, expected 0 to {len(widths)}, the number of stages")
         self.dropout = dropout
         self.stem = nn.Sequential(
             nn.Conv2d(in_channels, widths[0], 5, stride=2, padding=2, bias=False),
@@ -48,7 +80,8 @@ class SmallCNN(nn.Module):
             nn.ReLU(inplace=True),
         )
         ins = [widths[0], *widths[:-1]]
-        self.stages = nn.ModuleList(ConvBlock(i, o) for i, o in zip(ins, widths, strict=True))
+        blocks = [SeparableBlock] * separable + [ConvBlock] * (len(widths) - separable)
+        self.stages = nn.ModuleList(block(i, o) for block, i, o in zip(blocks, ins, widths, strict=True))
         self.head = nn.Linear(widths[-1], n_tags)
 
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
