@@ -55,7 +55,11 @@ def test_two_tags_for_an_exclusive_model(tmp_path: Path) -> None:
         match_tags(data, Vocabulary(("cat", "dog"), "exclusive"))
 
 
-def test_strangers_alone_have_nothing_to_be_told_from(tmp_path: Path) -> None:
+def test_strangers_alone_are_strangers(tmp_path: Path) -> None:
     """Who says --unknown and brings unknown sounds only is not told to rename them."""
-    with pytest.raises(InputError, match=r"none of the model's tags \(cat, dog\), and --unknown .* `earmark tag`"):
-        match_tags(manifest(tmp_path, [("owl",)]), Vocabulary(("cat", "dog"), "exclusive"), unknown=True)
+    matched = match_tags(manifest(tmp_path, [("owl",)]), Vocabulary(("cat", "dog"), "exclusive"), unknown=True)
+    assert matched.only_strangers
+    assert (len(matched.known), len(matched.unknown)) == (0, 1)
+    assert not match_tags(
+        manifest(tmp_path, [("owl",), ("cat",)]), Vocabulary(("cat", "dog"), "exclusive"), unknown=True
+    ).only_strangers

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import io
 import json
+import shutil
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -137,6 +138,26 @@ def test_unknown_tags_are_named_or_judged(model: Path, sounds: Path) -> None:
     assert found.to_json()["unknown_tags"] == ["whistle"]
     assert found.matched.absent_tags == ("mid",)
     assert found.evaluation.per_tag[1]["support"] == 0
+
+
+def test_of_strangers_alone_the_share_refused_is_said(model: Path, sounds: Path, tmp_path: Path) -> None:
+    shutil.copytree(sounds / "more/whistle", tmp_path / "strangers/whistle")
+    shutil.copytree(sounds / "more/whistle", tmp_path / "strangers/kettle")
+    done = earmark("evaluate", model, tmp_path / "strangers", "--unknown")
+    assert done.exit_code == 0, done.output
+    assert "strangers: 12 clips in 12 files, all of other kinds" in done.stdout
+    share = judge(load(model), tmp_path / "strangers", unknown=True).evaluation.unknown["refused"]
+    beside = judge(load(model), sounds / "more", unknown=True).evaluation.unknown["refused"]
+    assert share == beside > 0
+    assert f"- of 12 clips of other kinds {100 * share:.1f} % are refused\n" in done.stdout
+    found = json.loads(earmark("evaluate", model, tmp_path / "strangers", "--unknown", "--json").stdout)
+    assert found["unknown"] == {"clips": 12, "refused": share}
+    assert (found["clips"], found["metrics"], found["per_tag"], found["files"]) == (0, {}, [], 12)
+    assert found["unknown_tags"] == ["kettle", "whistle"]
+    refused = earmark("evaluate", model, tmp_path / "strangers", "--unknown", "--out", tmp_path / "report")
+    assert isinstance(refused.exception, InputError)
+    assert "leave out --out" in str(refused.exception)
+    assert not (tmp_path / "report").exists()
 
 
 def test_groups_from_file_names(model: Path, sounds: Path) -> None:

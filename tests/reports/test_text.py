@@ -52,6 +52,7 @@ def test_words() -> None:
         "5.0 % of these clips would be refused as unknown sounds",
         "of 12 clips of other kinds 50.0 % are refused; AUROC unknown against known 0.900",
     ]
+    assert text.refusal_lines({"clips": 1.0, "refused": 1.0}) == ["of 1 clip of other kinds 100.0 % are refused"]
     assert text.refusal_lines({}) == []
 
 

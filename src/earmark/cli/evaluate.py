@@ -13,6 +13,7 @@ from earmark.formats.words import counted
 
 if TYPE_CHECKING:
     from earmark.evaluation.run import Judged
+    from earmark.metrics.results import Evaluation
 
 _MOST_TAGS = 40  # shown to a person; --json and the report hold all
 
@@ -67,18 +68,24 @@ def evaluate(
         step = f"open {report}" + (" and listen to the worst mistakes." if wrong else "")
     else:
         again = f"earmark evaluate {quote(str(model))} {quote(str(data))} --out report/"
-        step = f"{again}  (pictures, and the worst mistakes to hear)"
+        strangers = (
+            f"put clips that the model knows beside them in {quote(str(data))}, and see how well it tells them apart"
+        )
+        step = f"{again}  (pictures, and the worst mistakes to hear)" if judged.evaluation.clips else strangers
     console.finish(to_json(judged, report), next_step=step)
 
 
 def _show(console: Console, judged: Judged) -> None:
-    from rich.table import Table
-
     from earmark.reports import text
 
     found = judged.evaluation
-    clips, files, groups = counted(found.clips, "clip"), counted(judged.files, "file"), counted(found.groups, "group")
-    console.say(f"{judged.manifest.name}: {clips} in {files}, {groups}")
+    files = counted(judged.files, "file")
+    if found.clips:
+        console.say(
+            f"{judged.manifest.name}: {counted(found.clips, 'clip')} in {files}, {counted(found.groups, 'group')}"
+        )
+    else:
+        console.say(f"{judged.manifest.name}: {counted(len(judged.clips), 'clip')} in {files}, all of other kinds")
     if judged.left_out_seen:
         left_out = counted(judged.left_out_seen, "clip")
         console.say(f"{left_out} left out: the model was trained on that very audio (--include-seen)")
@@ -86,6 +93,23 @@ def _show(console: Console, judged: Judged) -> None:
         console.say(f"quarantined ({item.reason}): {item.message}")
     if len(judged.quarantine) > 10:
         console.say(f"... and {counted(len(judged.quarantine) - 10, 'more file')} in quarantine")
+    if found.clips:
+        _show_figures(console, found)
+    lines = [*(text.confusion_lines(found.confusion, found.tags) if found.confusion is not None else [])]
+    lines += text.refusal_lines(found.unknown)
+    if lines:
+        console.say()
+    for line in [*lines, *found.notes]:
+        console.say(f"- {line}")
+    console.say()
+
+
+def _show_figures(console: Console, found: Evaluation) -> None:
+    """Of all clips, and tag by tag."""
+    from rich.table import Table
+
+    from earmark.reports import text
+
     console.say()
     for line in text.summary_lines(found):
         console.say(f"  {line}")
@@ -101,10 +125,3 @@ def _show(console: Console, judged: Judged) -> None:
     console.rich.print(table)
     if len(found.per_tag) > _MOST_TAGS:
         console.say(f"... and {counted(len(found.per_tag) - _MOST_TAGS, 'more tag')}")
-    lines = [*(text.confusion_lines(found.confusion, found.tags) if found.confusion is not None else [])]
-    lines += text.refusal_lines(found.unknown)
-    if lines:
-        console.say()
-    for line in [*lines, *found.notes]:
-        console.say(f"- {line}")
-    console.say()

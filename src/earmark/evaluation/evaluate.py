@@ -19,7 +19,7 @@ from earmark.metrics import ranking, unknown
 from earmark.metrics.classification import Bools, Floats
 from earmark.metrics.results import ClipPredictions, Evaluation
 
-__all__ = ["Evaluation", "decide", "evaluate"]
+__all__ = ["Evaluation", "decide", "evaluate", "evaluate_strangers"]
 
 Values = dict[str, Floats]  # name -> (b,)
 
@@ -99,6 +99,31 @@ def evaluate(
         predicted=decided,
         unknown=_refusal(clips, reference, unknown_clips),
         notes=_notes(predictions, clips, groups, metrics, auc[0]),
+    )
+
+
+def evaluate_strangers(
+    strange: ClipPredictions, reference: Mapping[str, npt.NDArray[np.floating[Any]]], notes: tuple[str, ...] = ()
+) -> Evaluation:
+    """What share of `strange`, sounds of kinds the model never learnt, it refuses; without known ones no more is known.
+
+    Args:
+        reference: the arrays of reference.npz, with a threshold.
+    """
+    refused = unknown.is_unknown(refusal_scores(strange, reference), reference)
+    return Evaluation(
+        tags=strange.vocabulary.tags,
+        kind=strange.vocabulary.kind,
+        clips=0,
+        groups=0,
+        metrics={},
+        intervals={},
+        per_tag=[],
+        confusion=None,
+        reliability={"confidence": [], "frequency": [], "count": []},
+        predicted=np.zeros((0, len(strange.vocabulary)), dtype=bool),
+        unknown={"clips": float(len(strange)), "refused": float(refused.mean())},
+        notes=notes,
     )
 
 

@@ -27,6 +27,11 @@ class Matched:
     new_tags: tuple[str, ...]
     absent_tags: tuple[str, ...]
 
+    @property
+    def only_strangers(self) -> bool:
+        """Whether none of the model's tags is spoken of, so that all there is to judge is the refusal."""
+        return len(self.unknown) > 0 and len(self.absent_tags) == len(self.unknown.vocabulary)
+
 
 def match_tags(manifest: Manifest, vocabulary: Vocabulary, *, unknown: bool = False) -> Matched:
     """`manifest` under the model's `vocabulary`.
@@ -39,21 +44,17 @@ def match_tags(manifest: Manifest, vocabulary: Vocabulary, *, unknown: bool = Fa
             an error: silently leaving them out would flatter the model.
 
     Raises:
-        InputError: tags the model does not know (without `unknown`); no tag in common; a clip with several tags for
-            an exclusive model.
+        InputError: tags the model does not know, or no tag in common (both without `unknown`); a clip with several
+            tags for an exclusive model.
     """
     theirs = manifest.vocabulary.tags
     shared = [tag for tag in vocabulary.tags if tag in set(theirs)]
     new = tuple(sorted(set(theirs) - set(vocabulary.tags)))
-    if not shared and unknown:
-        raise InputError(
-            f"{manifest.name}: holds none of the model's tags ({_few(vocabulary.tags)}), and --unknown sets strange "
-            "sounds against known ones; put clips of those beside them, or see with `earmark tag` how many are unknown."
-        )
-    if not shared:
+    if not shared and not unknown:
         raise InputError(
             f"{manifest.name}: its tags ({_few(theirs)}) and the model's ({_few(vocabulary.tags)}) have none in "
-            "common; rename the folders or labels as the model calls them."
+            "common; rename the folders or labels as the model calls them, or count all of them as unknown sounds with "
+            "--unknown."
         )
     if new and not unknown:
         raise InputError(

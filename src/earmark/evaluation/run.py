@@ -18,7 +18,7 @@ from earmark.data.prepared import Quarantined
 from earmark.data.splits import group_by
 from earmark.errors import InputError, MissingExtraError
 from earmark.evaluation.calibrate import probabilities_of
-from earmark.evaluation.evaluate import evaluate
+from earmark.evaluation.evaluate import evaluate, evaluate_strangers
 from earmark.evaluation.match import Matched, match_tags
 from earmark.evaluation.predict import Predicted, predict_rows
 from earmark.features.reference import log_mel
@@ -76,6 +76,7 @@ def judge(
     groups: Sequence[str] = (),
     include_seen: bool = False,
     unknown: bool = False,
+    drawn: bool = False,
     workers: int = 1,
     timeout_s: float = 60.0,
     seed: int = 0,
@@ -83,11 +84,14 @@ def judge(
 ) -> Judged:
     """Figures of `tagger` on the labelled sounds of `data`.
 
+    Where `unknown` and all clips are of tags that the model does not know, there is one figure: the share refused.
+
     Args:
         layout: of the data; None: found by looking.
         groups: patterns on the file name that say what belongs together (see `data.splits.group_by`).
         include_seen: judge by audio the model was trained on too; such figures flatter.
         unknown: count clips of tags the model does not know as unknown sounds instead of refusing the data.
+        drawn: a report is to be made of it, which needs clips of tags that the model knows.
         seed: of the bootstrap.
 
     Raises:
@@ -100,6 +104,13 @@ def judge(
     if matched.absent_tags:
         _log.info("%s says nothing about %d of the model's tags", manifest.name, len(matched.absent_tags))
     seen = frozenset() if include_seen else tagger.bundle.seen()
+    if matched.only_strangers:
+        if drawn:
+            raise InputError(
+                f"{manifest.name}: holds none of the model's tags, and a report is drawn of clips that the model "
+                "knows; put such beside them, or leave out --out."
+            )
+        return _judge_strangers(tagger, matched, seen, workers, timeout_s, progress)
     found = predict_rows(tagger, matched.known, seen=seen, workers=workers, timeout_s=timeout_s, progress=progress)
     strange = _strange(tagger, matched.unknown, seen, workers, timeout_s, progress)
     header = tagger.header
@@ -119,6 +130,29 @@ def judge(
         quarantine=[*found.quarantine, *(strange.quarantine if strange else [])],
         left_out_seen=len(found.seen),
         files=len(set(found.clips.uris)),
+        matched=matched,
+    )
+
+
+def _judge_strangers(
+    tagger: Tagger, matched: Matched, seen: frozenset[str], workers: int, timeout_s: float, progress: Progress
+) -> Judged:
+    strange = _strange(tagger, matched.unknown, seen, workers, timeout_s, progress)
+    assert strange is not None  # matched.only_strangers: there are some
+    assert tagger.header.refusal is not None  # or _strange had raised
+    notes = ["None of the model's tags is in the data: no figure but the refusal's, and nothing to set that against."]
+    expected = tagger.header.refusal.false_refusals
+    if expected is not None:
+        notes.append(f"Of sounds that it knows, {100 * expected:.1f} % were refused when it was made.")
+    if len(matched.known):
+        notes.append(f"Left out: {counted(len(matched.known), 'clip')} without any label.")
+    return Judged(
+        evaluation=evaluate_strangers(strange.clips, tagger.bundle.reference(), tuple(notes)),
+        clips=strange.clips,
+        manifest=matched.unknown.take(strange.rows),
+        quarantine=strange.quarantine,
+        left_out_seen=len(strange.seen),
+        files=len(set(strange.clips.uris)),
         matched=matched,
     )
 
@@ -201,7 +235,7 @@ def _samples(clips: ClipPredictions, clip: int) -> tuple[Samples, int]:
 def evaluate_model(model: Path, data: Path, *, out: Path | None = None, **choices: Any) -> tuple[Judged, Path | None]:
     """`judge` the model folder `model` by `data` and, with `out`, write the report there; returns its path."""
     tagger = load(model)
-    judged = judge(tagger, data, **choices)
+    judged = judge(tagger, data, drawn=out is not None, **choices)
     report = write_evaluation_report(out, judged, tagger) if out is not None else None
     return judged, report
 

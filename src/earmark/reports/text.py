@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from earmark.formats.words import counted
 from earmark.metrics.classification import Ints, Tally, largest_confusions, tally_exclusive, tally_multilabel
 from earmark.metrics.results import ClipPredictions, Evaluation
 
@@ -87,14 +88,14 @@ def confusion_lines(confusion: Ints, tags: Sequence[str], n: int = 5) -> list[st
 
 def refusal_lines(unknown: dict[str, float]) -> list[str]:
     """What became of sounds that are none of the model's tags."""
-    if not unknown:
-        return []
-    lines = [f"{100 * unknown['known_refused']:.1f} % of these clips would be refused as unknown sounds"]
-    if "auroc" in unknown:
-        lines.append(
-            f"of {unknown['clips']:.0f} clips of other kinds {100 * unknown['refused']:.1f} % are refused; "
-            f"AUROC unknown against known {unknown['auroc']:.3f}"
-        )
+    lines = []
+    if "known_refused" in unknown:
+        lines.append(f"{100 * unknown['known_refused']:.1f} % of these clips would be refused as unknown sounds")
+    if "refused" in unknown:
+        clips = counted(round(unknown["clips"]), "clip")
+        line = f"of {clips} of other kinds {100 * unknown['refused']:.1f} % are refused"
+        against = f"; AUROC unknown against known {unknown['auroc']:.3f}" if "auroc" in unknown else ""
+        lines.append(line + against)
     return lines
 
 
