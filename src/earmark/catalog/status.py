@@ -1,0 +1,315 @@
+"""How far labelling is: counts, what changed since the last report, who labels how well, and how long it will take.
+
+Counts are of answers in force. How well people agree is reckoned over the clips that were labelled last, so that a
+report takes as long with a million clips as with a thousand.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from earmark.catalog.agreeing import consensus
+from earmark.catalog.current import in_force
+from earmark.catalog.database import Catalog, now_us
+from earmark.catalog.exchange.rows import time_text
+from earmark.catalog.tables import (
+    Annotation,
+    AnnotationValue,
+    Annotator,
+    Clip,
+    Quarantined,
+    Recording,
+    StatusReport,
+    Tag,
+    Task,
+    TaskClip,
+)
+from earmark.catalog.tasks import TaskInfo, find_task
+
+LOOKED_AT = 5000
+"""Clips, labelled last, over which agreement is reckoned."""
+
+_DAY_US = 86_400_000_000
+_PACE_DAYS = 7.0
+_TIMED = 2000  # answers, the last ones, whose median time is given
+
+
+@dataclass(frozen=True, slots=True)
+class PersonStatus:
+    """One annotator.
+
+    Attributes:
+        labels, skips, unusable: answers in force.
+        kappa: tag -> Cohen's kappa against the consensus of the others; None where nobody else labelled the same.
+        unskilled: tags in which their answers tell next to nothing.
+        last_at: of their last answer, ISO 8601.
+    """
+
+    labels: int = 0
+    skips: int = 0
+    unusable: int = 0
+    kappa: Mapping[str, float | None] = field(default_factory=dict)
+    unskilled: tuple[str, ...] = ()
+    last_at: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TagStatus:
+    """alpha: Krippendorff's; None where nothing can be said. disputed: clips in dispute. clips: looked at."""
+
+    alpha: float | None
+    disputed: int
+    clips: int
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """A report.
+
+    Attributes:
+        task: None: of the whole catalog.
+        at: ISO 8601.
+        recordings, quarantined: files in the catalog, and files that were refused.
+        clips: of the task (of the catalog, where there is none).
+        labelled: clips with a label. skipped: clips that were skipped and not labelled. done: clips with all answers
+            that they are to have.
+        per_tag: tag -> answer -> how often it was given.
+        per_annotator: name -> how they do.
+        agreement: tag -> how well people agree.
+        since_last: what was added since the last report that was remembered, and when that was; None for the first.
+        speed: labels a day over the last week with labels in it, and median seconds a label.
+        days_to_finish: at this speed; None where there is none, 0 where all is done.
+    """
+
+    task: str | None
+    at: str
+    recordings: int
+    quarantined: int
+    clips: int
+    labelled: int
+    skipped: int
+    done: int
+    per_tag: Mapping[str, Mapping[str, int]]
+    per_annotator: Mapping[str, PersonStatus]
+    agreement: Mapping[str, TagStatus]
+    since_last: Mapping[str, Any] | None
+    speed: Mapping[str, float | None]
+    days_to_finish: float | None
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def status(catalog: Catalog, task: str | None = None, *, remember: bool = False, now: int | None = None) -> Status:
+    """How a task stands, or all of the catalog.
+
+    Args:
+        task: None: the counts of every task together.
+        remember: the next report tells what changed since this one.
+        now: microseconds since 1970, UTC.
+
+    Raises:
+        NotFoundError: no such task.
+    """
+    at = now_us() if now is None else now
+    with catalog.read() as connection:
+        info = find_task(connection, task) if task is not None else None
+        found = _Reckoning(connection, info, at).status()
+    if remember:
+        body = {"recordings": found.recordings, "quarantined": found.quarantined, "clips": found.clips}
+        body |= {"labelled": found.labelled, "skipped": found.skipped, "done": found.done}
+        detail: dict[str, Any] = {**body, "per_tag": {tag: dict(values) for tag, values in found.per_tag.items()}}
+        values = {"task_id": info.id if info else None, "at": at, "body": detail}
+        catalog.run(lambda writing: writing.execute(sa.insert(StatusReport).values(**values)))
+    return found
+
+
+class _Reckoning:
+    """One report, within one view of the database."""
+
+    def __init__(self, connection: Connection, task: TaskInfo | None, now: int) -> None:
+        self.connection, self.task, self.now = connection, task, now
+        later = sa.orm.aliased(Annotation)
+        mine = [Annotation.task_id == task.id] if task else []
+        self.stands = sa.and_(*mine, Annotation.origin != "adjudication", in_force(later))
+
+    def status(self) -> Status:
+        counts = {
+            "recordings": self._count(sa.select(sa.func.count()).select_from(Recording)),
+            "quarantined": self._count(sa.select(sa.func.count()).select_from(Quarantined)),
+            **self._clips(),
+        }
+        per_tag = self._per_tag()
+        people = self._people()
+        agreement: dict[str, TagStatus] = {}
+        if self.task is not None:
+            people, agreement = self._agreement(self.task, people)
+        a_day = self._labels_a_day()
+        left = self._places_left()
+        days = None if a_day is None and left else left / a_day if a_day else 0.0
+        return Status(
+            task=self.task.name if self.task else None,
+            at=time_text(self.now),
+            **counts,
+            per_tag=per_tag,
+            per_annotator=people,
+            agreement=agreement,
+            since_last=self._since(counts, per_tag),
+            speed={"labels_a_day": a_day, "median_s": self._median_s()},
+            days_to_finish=days,
+        )
+
+    def _count(self, query: sa.Select[Any]) -> int:
+        return int(self.connection.execute(query).scalar_one() or 0)
+
+    def _clips(self) -> dict[str, int]:
+        """Clips in all, labelled, skipped only, done."""
+        of_clip = (
+            sa.select(
+                sa.func.max(sa.case((Annotation.kind == "label", 1), else_=0)).label("label"),
+                sa.func.max(sa.case((Annotation.kind == "skip", 1), else_=0)).label("skip"),
+            )
+            .where(self.stands)
+            .group_by(Annotation.task_id, Annotation.clip_id)
+            .subquery()
+        )
+        skipped_only = sa.case((sa.and_(of_clip.c.skip == 1, of_clip.c.label == 0), 1), else_=0)
+        labelled, skipped = self.connection.execute(
+            sa.select(sa.func.sum(of_clip.c.label), sa.func.sum(skipped_only))
+        ).one()
+        mine = [TaskClip.task_id == self.task.id] if self.task else []
+        inside = sa.select(sa.func.count()).select_from(TaskClip if self.task else Clip).where(*mine)
+        done = sa.select(sa.func.count()).select_from(TaskClip).where(*mine, TaskClip.done)
+        return {
+            "clips": self._count(inside),
+            "labelled": int(labelled or 0),
+            "skipped": int(skipped or 0),
+            "done": self._count(done),
+        }
+
+    def _per_tag(self) -> dict[str, dict[str, int]]:
+        query = (
+            sa.select(Tag.name, AnnotationValue.value, sa.func.count().label("n"))
+            .join_from(AnnotationValue, Annotation, AnnotationValue.annotation_id == Annotation.id)
+            .join(Tag, Tag.id == AnnotationValue.tag_id)
+            .where(self.stands)
+            .group_by(Tag.name, AnnotationValue.value)
+        )
+        found: dict[str, dict[str, int]] = {tag: {} for tag in (self.task.tags if self.task else ())}
+        for row in self.connection.execute(query.order_by(Tag.name, AnnotationValue.value)):
+            found.setdefault(row.name, {})[row.value] = row.n
+        return found
+
+    def _people(self) -> dict[str, PersonStatus]:
+        query = (
+            sa.select(
+                Annotator.name, Annotation.kind, sa.func.count().label("n"), sa.func.max(Annotation.at).label("at")
+            )
+            .join(Annotator, Annotator.id == Annotation.annotator_id)
+            .where(self.stands)
+            .group_by(Annotator.name, Annotation.kind)
+        )
+        kinds: dict[str, dict[str, int]] = {}
+        last: dict[str, int] = {}
+        for row in self.connection.execute(query.order_by(Annotator.name)):
+            kinds.setdefault(row.name, {})[row.kind] = row.n
+            last[row.name] = max(last.get(row.name, row.at), row.at)
+        return {
+            name: PersonStatus(
+                labels=found.get("label", 0),
+                skips=found.get("skip", 0),
+                unusable=found.get("unusable", 0),
+                last_at=time_text(last[name]),
+            )
+            for name, found in kinds.items()
+        }
+
+    def _agreement(
+        self, task: TaskInfo, people: dict[str, PersonStatus]
+    ) -> tuple[dict[str, PersonStatus], dict[str, TagStatus]]:
+        latest = sa.select(Annotation.clip_id).where(Annotation.task_id == task.id, Annotation.kind == "label")
+        latest = latest.order_by(Annotation.task_id.desc(), Annotation.at.desc()).limit(2 * LOOKED_AT)
+        clips = list(dict.fromkeys(self.connection.execute(latest).scalars()))[:LOOKED_AT]
+        found = consensus(self.connection, task, clips=clips)
+        names = {row.id: row.name for row in self.connection.execute(sa.select(Annotator.id, Annotator.name))}
+        tags = {
+            tag: TagStatus(
+                alpha=_number(one.alpha),
+                disputed=sum(tag in agreed and agreed[tag].disputed for agreed in found.clips.values()),
+                clips=len(found.clips),
+            )
+            for tag, one in found.tags.items()
+        }
+        judged = {}
+        for person, name in names.items():
+            if name not in people:
+                continue
+            kappa = {tag: _number(one.kappa[person]) for tag, one in found.tags.items() if person in one.kappa}
+            few = tuple(tag for tag, one in found.tags.items() if person in one.unskilled)
+            judged[name] = (kappa, few)
+        return (
+            {
+                name: PersonStatus(one.labels, one.skips, one.unusable, *judged.get(name, ({}, ())), one.last_at)
+                for name, one in people.items()
+            },
+            tags,
+        )
+
+    def _labels_a_day(self) -> float | None:
+        """Over the week that ends now, or since the first label where that is less long ago."""
+        mine = [Annotation.task_id == self.task.id] if self.task else []
+        since = self.now - round(_PACE_DAYS * _DAY_US)
+        kind = sa.and_(*mine, Annotation.kind == "label", Annotation.origin == "person")
+        query = sa.select(sa.func.count(), sa.func.min(Annotation.at)).where(kind, Annotation.at > since)
+        count, first = self.connection.execute(query.where(Annotation.at <= self.now)).one()
+        if not count:
+            return None
+        days = max((self.now - first) / _DAY_US, 1 / 24)  # of the first minutes no pace can be told
+        return float(count / days)
+
+    def _median_s(self) -> float | None:
+        mine = [Annotation.task_id == self.task.id] if self.task else []
+        query = sa.select(Annotation.took_ms).where(*mine, Annotation.took_ms.is_not(None), Annotation.kind == "label")
+        rows = self.connection.execute(query.order_by(Annotation.at.desc()).limit(_TIMED)).scalars()
+        took = [ms for ms in rows if ms is not None]
+        return statistics.median(took) / 1000 if took else None
+
+    def _places_left(self) -> int:
+        """Answers that are still to come: open places and held ones."""
+        mine = [TaskClip.task_id == self.task.id] if self.task else []
+        query = sa.select(sa.func.sum(TaskClip.open_places + TaskClip.leases)).where(*mine, TaskClip.gold.is_(None))
+        return self._count(query)
+
+    def _since(self, counts: Mapping[str, int], per_tag: Mapping[str, Mapping[str, int]]) -> dict[str, Any] | None:
+        mine = StatusReport.task_id.is_(None) if self.task is None else StatusReport.task_id == self.task.id
+        query = sa.select(StatusReport.at, StatusReport.body).where(mine).order_by(StatusReport.id.desc()).limit(1)
+        last = self.connection.execute(query).one_or_none()
+        if last is None:
+            return None
+        before = last.body.get("per_tag", {})
+        tags = {
+            tag: {value: n - before.get(tag, {}).get(value, 0) for value, n in values.items()}
+            for tag, values in per_tag.items()
+        }
+        return {
+            "at": time_text(last.at),
+            **{name: n - last.body.get(name, 0) for name, n in counts.items()},
+            "per_tag": tags,
+        }
+
+
+def task_names(catalog: Catalog) -> list[str]:
+    """Names of all tasks, the oldest first."""
+    with catalog.read() as connection:
+        return list(connection.execute(sa.select(Task.name).order_by(Task.id)).scalars())
+
+
+def _number(value: float) -> float | None:
+    return None if math.isnan(value) else float(value)
