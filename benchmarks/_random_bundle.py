@@ -24,7 +24,6 @@ from earmark.models import build
 from earmark.recipes.load import load_recipe
 
 N_TAGS = 10
-SMALL = (32, 64, 128, 256)
 
 
 @dataclass(frozen=True)
@@ -38,12 +37,16 @@ class RandomModel:
     std: np.ndarray
 
 
-def random_model(name: str, widths: Sequence[int] = SMALL) -> RandomModel:
-    """`small-cnn` with its recipe's front end and random weights, exported through the gate that training uses."""
+def random_model(name: str, widths: Sequence[int] | None = None) -> RandomModel:
+    """The recipe `small-cnn` with random weights, exported through the gate that training uses.
+
+    With `widths` one net of these instead of the recipe's.
+    """
     recipe = load_recipe("small-cnn")
-    spec = recipe.front_end
+    spec, chosen = recipe.front_end, recipe.model
+    arguments, members = (chosen.arguments, chosen.members) if widths is None else ({"widths": list(widths)}, 1)
     torch.manual_seed(0)
-    net = build("small-cnn", {"widths": list(widths)}, n_tags=N_TAGS, shape=spec.shape()).eval()
+    net = build(chosen.name, arguments, n_tags=N_TAGS, shape=spec.shape(), members=members).eval()
     clips = np.random.default_rng(0).normal(0, 0.1, (4, spec.n_samples)).astype(np.float32)
     front_end = LogMel(spec)
     statistics = front_end.fit_statistics([torch.from_numpy(clips)])
@@ -60,8 +63,8 @@ def random_model(name: str, widths: Sequence[int] = SMALL) -> RandomModel:
             padding=spec.padding,
             overlap=recipe.tagging.overlap,
         ),
-        architecture=Architecture(name="small-cnn", arguments={"widths": list(widths)}),
-        embedding_size=widths[-1],
+        architecture=Architecture(name=chosen.name, arguments=arguments, members=members),
+        embedding_size=members * arguments["widths"][-1],
     )
     bundle = write_bundle(WORK / f"bundle-{name}", header, {"model.onnx": graph}, replace=True)
     return RandomModel(bundle, net, spec, statistics.mean, statistics.std)
@@ -71,9 +74,10 @@ def net_of(milliseconds: float, name: str) -> RandomModel:
     """A wider `small-cnn` that takes onnxruntime about `milliseconds` for one window on this machine, on one core."""
     import onnxruntime as ort
 
+    widths = load_recipe("small-cnn").model.arguments["widths"]
     factor = 1.0
     for _ in range(6):
-        model = random_model(name, [8 * max(1, round(width * factor / 8)) for width in SMALL])
+        model = random_model(name, [8 * max(1, round(width * factor / 8)) for width in widths])
         options = ort.SessionOptions()
         options.intra_op_num_threads = 1
         session = ort.InferenceSession(str(model.bundle.path / "model.onnx"), options)

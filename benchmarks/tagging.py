@@ -31,9 +31,9 @@ SCRIPT = """
 import sys
 import librosa, numpy as np, torch
 from earmark.models import build
-path, widths = sys.argv[1], [32, 64, 128, 256]
+path, arguments = sys.argv[1], {"widths": [32, 64, 128, 256], "dropout": 0.2}
 samples, rate = librosa.load(path, sr=32000)
-net = build("small-cnn", {"widths": widths}, n_tags=10, shape=(1, 64, 321)).eval()
+net = build("small-cnn", arguments, n_tags=10, shape=(1, 64, 321), members=2).eval()
 windows = [samples[i : i + 160000] for i in range(0, len(samples) - 160000 + 1, 80000)]
 mels = [librosa.feature.melspectrogram(y=w, sr=32000, n_fft=1024, hop_length=500, n_mels=64, fmin=40, fmax=15200)
         for w in windows]

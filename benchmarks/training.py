@@ -60,14 +60,16 @@ def write_pictures(plan: Plan, rows: np.ndarray, folder: Path) -> list[Path]:
 def plain_loop(paths: list[Path], recipe: Recipe, n_tags: int, workers: int) -> float:
     """Clips a second of one epoch, after a warm-up batch."""
     torch.manual_seed(0)
-    net = build(recipe.model.name, recipe.model.arguments, n_tags=n_tags, shape=recipe.front_end.shape())
+    chosen, shape = recipe.model, recipe.front_end.shape()
+    net = build(chosen.name, chosen.arguments, n_tags=n_tags, shape=shape, members=chosen.members)
     optimiser = torch.optim.AdamW(net.parameters(), lr=1e-3)
     loader = DataLoader(Pictures(paths), recipe.training.batch_size, shuffle=True, drop_last=True, num_workers=workers)
     started, clips = 0.0, 0
     for number, (pictures, labels) in enumerate(loader):
         if number == 1:
             started = time.perf_counter()
-        loss = torch.nn.functional.cross_entropy(net(pictures)[0], labels)
+        logits = net(pictures)[0].reshape(-1, n_tags)  # of all members, one after another
+        loss = torch.nn.functional.cross_entropy(logits, labels.repeat(chosen.members))
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
