@@ -54,6 +54,15 @@ def test_writes_columns_that_are_needed_and_no_others(tmp_path: Path):
     ]
 
 
+def test_a_table_without_a_selection_has_the_columns_of_one_that_has(tmp_path: Path):
+    write(tmp_path / "some.txt", [Span(0, 1.5, "fox", 0.5)], begin_file="n.wav", scored=True)
+    write(tmp_path / "none.txt", [], begin_file="n.wav", scored=True)
+    header = (tmp_path / "none.txt").read_text()
+    assert header == (tmp_path / "some.txt").read_text().splitlines(keepends=True)[0]
+    assert header.endswith("\tBegin File\tFile Offset (s)\tTag\tProbability\n")
+    assert read(tmp_path / "none.txt") == ([], [])
+
+
 times = st.integers(0, 10**9).map(lambda micro: micro / 1e6)
 
 

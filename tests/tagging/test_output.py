@@ -128,6 +128,15 @@ def test_a_disk_that_fails_a_label_file_is_a_failed_run(tmp_path: Path, scores, 
     assert ".part:" not in str(error.value)
 
 
+def test_a_recording_without_an_event_has_a_table_with_the_full_header(tmp_path: Path, scores):
+    labels = LabelFolder(tmp_path, "raven")
+    heard = labels.write(replace(scores, recording="heard.wav"), Choice(per="event", on=0.01, off=0.01))
+    quiet = labels.write(replace(scores, recording="quiet.wav"), Choice(per="event", on=1.0, off=1.0))
+    (header,) = (tmp_path / quiet).read_text().splitlines()
+    assert header == (tmp_path / heard).read_text().splitlines()[0]
+    assert header.endswith("Probability")
+
+
 def test_the_format_follows_the_word_or_the_name():
     assert decide_format(None, None) is None
     assert decide_format(None, Path("x.CSV")) == "csv"

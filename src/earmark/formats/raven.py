@@ -63,7 +63,11 @@ def read(path: str | os.PathLike[str], *, tag_column: str | None = None) -> tupl
 
 
 def write(
-    path: str | os.PathLike[str], spans: Iterable[Span], *, begin_file: str | Sequence[str | None] | None = None
+    path: str | os.PathLike[str],
+    spans: Iterable[Span],
+    *,
+    begin_file: str | Sequence[str | None] | None = None,
+    scored: bool = False,
 ) -> None:
     """A selection table that Raven opens; times to a microsecond, probabilities with six decimals.
 
@@ -72,6 +76,7 @@ def write(
 
     Args:
         begin_file: the sound's file name: one for all, or one a span; None leaves the column out.
+        scored: these spans come with probabilities, so the column is there even if there is no span.
 
     Raises:
         InputError: a tag with a tab or line break; as many begin files as spans are not given.
@@ -82,12 +87,12 @@ def write(
         raise InputError(f"{path}: {len(files)} begin files for {len(rows)} spans; expected one each.")
     highs = [span.high_hz for span in rows if span.high_hz is not None]
     banded = bool(highs) or any(span.low_hz is not None for span in rows)
-    named = any(file is not None for file in files)
+    named = isinstance(begin_file, str) or any(file is not None for file in files)
     header = [SELECTION, VIEW, "Channel", BEGIN, END]
     header += [LOW, HIGH] if banded else []
     header += [FILE, OFFSET] if named else []
     header += ["Tag"]
-    scored = any(span.probability is not None for span in rows)
+    scored = scored or any(span.probability is not None for span in rows)
     header += ["Probability"] if scored else []
     lines = ["\t".join(header)]
     for index, (span, file) in enumerate(zip(rows, files, strict=True), start=1):

@@ -51,7 +51,7 @@ class LabelFolder:
             if self._format == "audacity":
                 audacity.write(partial, spans)
             else:
-                raven.write(partial, spans, begin_file=printable(Path(scores.recording).name))
+                raven.write(partial, spans, begin_file=printable(Path(scores.recording).name), scored=True)
             os.replace(partial, target)
         except OSError as error:
             raise cannot_write(target, error) from None
