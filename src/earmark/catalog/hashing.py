@@ -1,4 +1,4 @@
-"""Hashes of passwords (argon2id, since people choose them) and of our own secrets (SHA-256: they are 256 random bits)."""
+"""Hashes of passwords (argon2id, since people choose them) and of secrets that we draw (SHA-256: 256 random bits)."""
 
 from __future__ import annotations
 

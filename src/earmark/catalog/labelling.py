@@ -6,8 +6,9 @@ A submit that is sent twice (a lost connection, an impatient finger) is one row 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 import sqlalchemy as sa
@@ -188,20 +189,31 @@ def _take_place(connection: Connection, task: TaskInfo, lease: sa.Row[Any], kind
 
 
 def _put_disputed_first(connection: Connection, task: TaskInfo, clip_id: int, number: int) -> None:
-    """Policy `disagreement`: priority is the share of answers that are not their tag's commonest, mean over tags."""
-    said = [label.values for label in labels_of(connection, task.id, clips=[clip_id])]
-    disagreement = 0.0
-    for tag in task.tags:
-        answers = [values[tag] for values in said if tag in values]
-        most = max((answers.count(value) for value in set(answers)), default=0)
-        disagreement += (1.0 - most / len(answers)) / len(task.tags) if answers else 0.0
+    """Of the policy `disagreement`, after the answers to a clip have changed."""
+    priority = disagreement_on(connection, task, [clip_id]).get(clip_id, 0.0)
     here = (TaskClip.task_id == task.id, TaskClip.clip_id == clip_id)
     # numbered as if it came free, so that those who have gone past it find it too
     connection.execute(
         sa.update(TaskClip)
-        .where(*here, TaskClip.priority != disagreement)
-        .values(priority=disagreement, reopened=sa.case((TaskClip.open_places > 0, number), else_=TaskClip.reopened))
+        .where(*here, TaskClip.priority != priority)
+        .values(priority=priority, reopened=sa.case((TaskClip.open_places > 0, number), else_=TaskClip.reopened))
     )
+
+
+def disagreement_on(connection: Connection, task: TaskInfo, clips: Sequence[int]) -> dict[int, float]:
+    """How much people disagree on each labelled clip: the share of answers that are not their tag's commonest, mean
+    over tags; 0 where all agree."""
+    found = {}
+    said = labels_of(connection, task.id, clips=clips)
+    for clip_id, group in groupby(said, key=lambda label: label.clip_id):
+        labels = [label.values for label in group]
+        shares = []
+        for tag in task.tags:
+            answers = [values[tag] for values in labels if tag in values]
+            most = max((answers.count(value) for value in set(answers)), default=0)
+            shares.append(1.0 - most / len(answers) if answers else 0.0)
+        found[clip_id] = sum(shares) / len(shares)
+    return found
 
 
 def undo(

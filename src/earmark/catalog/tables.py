@@ -58,7 +58,7 @@ class Base(DeclarativeBase):
 class Recording(Base):
     """One audio file.
 
-    uri: relative to the workspace with forward slashes where it lies below it, else absolute.
+    uri: relative to the workspace with '/' where it lies below it, else absolute.
     audio_sha256: of the decoded mono samples (`earmark.audio.hashing`). frames: decoded samples per channel.
     group_name: what must never be split. copy_of: the recording whose sound this is too, never itself a copy.
     """
@@ -114,7 +114,10 @@ class Clip(Base):
     """
 
     __tablename__ = "clip"
-    __table_args__ = (UniqueConstraint("recording_id", "start", "stop"),)
+    __table_args__ = (
+        UniqueConstraint("recording_id", "start", "stop"),
+        Index("ix_clip_numbered", "id", **_where("chunk_id IS NOT NULL")),
+    )
 
     id: Mapped[Id]
     recording_id: Mapped[int] = mapped_column(ForeignKey("recording.id"))
@@ -202,7 +205,7 @@ class TaskClip(Base):
 
 
 class Annotator(Base):
-    """Somebody who labels: role admin, annotator or viewer; kind person or import (labels from another program)."""
+    """Somebody who labels: role admin, annotator, viewer; kind person, guest (no invite), import (another program)."""
 
     __tablename__ = "annotator"
 

@@ -189,6 +189,15 @@ def list_tasks(catalog: Catalog) -> list[TaskInfo]:
         return [_info(connection, row) for row in rows]
 
 
+def progress_of(catalog: Catalog, task: int | str) -> tuple[int, int]:
+    """How many clips are in a task's queue, and how many of them are done. It counts: not for each clip labelled."""
+    with catalog.read() as connection:
+        mine = TaskClip.task_id == find_task(connection, task).id
+        done = sa.func.count().filter(TaskClip.done)
+        row = connection.execute(sa.select(sa.func.count(), done).where(mine)).one()
+    return row[0], row[1]
+
+
 def add_clips_to_task(catalog: Catalog, task: int | str, clips: Sequence[int] | None = None) -> int:
     """Put clips into a task's queue; gives how many were new. Those that are in it already are left as they are.
 
@@ -224,7 +233,7 @@ def add_page(
     """The last clip looked at and how many were added; None: there is no clip after `last`."""
     within = sa.exists().where(TaskClip.task_id == task.id, TaskClip.clip_id == Clip.id)
     query = (
-        sa.select(Clip.id, _GROUP.label("group_name"))
+        sa.select(Clip.id, GROUP.label("group_name"))
         .join(Recording)
         .where(Clip.id > last, ~within)
         .order_by(Clip.id)
@@ -252,21 +261,21 @@ def add_page(
     return (page[-1] if page else rows[-1].id), len(rows)
 
 
-# a copy is of its original's group, whatever its own name says
-_GROUP = sa.func.coalesce(
+GROUP: sa.ColumnElement[str] = sa.func.coalesce(
     Recording.group_name, sa.literal("#") + sa.cast(sa.func.coalesce(Recording.copy_of, Recording.id), sa.String)
 )
+"""What a recording's clips are balanced by: its group, or where nobody said one, itself and its copies."""
 
 
 def _group_sizes(catalog: Catalog, task: TaskInfo) -> Counter[str]:
     """How many clips of each group are in the queue already."""
     query = (
-        sa.select(_GROUP.label("name"), sa.func.count().label("n"))
+        sa.select(GROUP.label("name"), sa.func.count().label("n"))
         .select_from(TaskClip)
         .join(Clip, Clip.id == TaskClip.clip_id)
         .join(Recording, Recording.id == Clip.recording_id)
         .where(TaskClip.task_id == task.id)
-        .group_by(_GROUP)
+        .group_by(GROUP)
     )
     with catalog.read() as connection:
         return Counter({row.name: row.n for row in connection.execute(query)})

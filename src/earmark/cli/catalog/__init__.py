@@ -6,9 +6,14 @@ from collections.abc import Callable
 
 import typer
 
-from earmark.cli.catalog import setup
+from earmark.cli.catalog import add, people, setup, tasks
 
-PARTS: tuple[Callable[[typer.Typer], None], ...] = (setup.register,)
+PARTS: tuple[Callable[[typer.Typer], None], ...] = (
+    setup.register,
+    add.register,
+    tasks.register,
+    people.register,
+)
 
 
 def register(app: typer.Typer) -> None:

@@ -111,6 +111,13 @@ def upgrade() -> None:
         sa.UniqueConstraint("chunk_id"),
         sa.UniqueConstraint("recording_id", "start", "stop"),
     )
+    op.create_index(
+        "ix_clip_numbered",
+        "clip",
+        ["id"],
+        sqlite_where=sa.text("chunk_id IS NOT NULL"),
+        postgresql_where=sa.text("chunk_id IS NOT NULL"),
+    )
     op.create_table(
         "fingerprint_key",
         sa.Column("key", BIG, autoincrement=False, nullable=False),

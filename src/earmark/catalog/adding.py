@@ -1,0 +1,323 @@
+"""Adding sounds: every file probed, hashed, cut into clips and recorded, or quarantined with its reason.
+
+Each file is one transaction that holds its recording and all its clips, so a run that is killed leaves whole files or
+nothing, and the next goes on where it was. What a file is, is told by the hash of its bytes: the same one again adds
+nothing, whatever its name, and by however many processes at once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from earmark.audio.find import find_audio
+from earmark.audio.pool import Outcome, map_files, time_limits
+from earmark.catalog.chunk_files import SUFFIXES, Beside, last_number, place, sweep
+from earmark.catalog.copies import find_original, remember
+from earmark.catalog.database import Catalog, Workspace, now_us
+from earmark.catalog.probing import Job, Probed, hash_file, probe
+from earmark.catalog.queue_folder import QueueFolder
+from earmark.catalog.tables import Clip, Quarantined, Recording
+from earmark.errors import AudioError, CatalogError, InputError
+from earmark.types import Progress, Quiet
+
+SHORTEST_CHUNK_S = 0.02
+
+_ADDING = 6320146  # any number: of the lock by which two that add write in turn
+_PAGE = 500
+
+
+@dataclass(slots=True)
+class Added:
+    """What became of the files.
+
+    Attributes:
+        recordings: uris that were added.
+        known: paths whose bytes the catalog holds already.
+        quarantined: one error a file that cannot be used.
+        clips: how many were added.
+        copies: (uri, the original's uri) of recordings that hold the sound of another.
+        warnings: one sentence a file that could be read only in part.
+    """
+
+    recordings: list[str] = field(default_factory=list)
+    known: list[str] = field(default_factory=list)
+    quarantined: list[AudioError] = field(default_factory=list)
+    clips: int = 0
+    copies: list[tuple[str, str]] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    path: Path
+    relative: str  # to the folder that was named, with forward slashes
+    folder: QueueFolder | None
+
+
+def add(
+    workspace: Workspace,
+    catalog: Catalog,
+    paths: Sequence[str | os.PathLike[str]],
+    *,
+    chunk_s: float | None = None,
+    hop_s: float | None = None,
+    group_by: Sequence[str] = (),
+    licence: str | None = None,
+    source: str | None = None,
+    write: str | None = None,
+    queue: bool = False,
+    workers: int,
+    timeout_s: float,
+    progress: Progress | None = None,
+) -> Added:
+    r"""Add audio files, and folders with all below them.
+
+    Args:
+        chunk_s: length of a clip in seconds; None: each recording is one clip. The last is shorter where at least half
+            a clip is left (`earmark.catalog.probing.spans_of`).
+        hop_s: from one clip's beginning to the next one's; None: chunk_s, so that none overlap.
+        group_by: regular expressions for what must never be split, searched in the file's name, or where they hold a
+            '/' in its path within the folder that was named. The first that matches counts; its first group, or without
+            one all that it matched, is the name of the file's group.
+        licence, source: of all these files.
+        write: wav, mp3, flac or ogg: each clip becomes a file of the workspace's audio folder, with a six-digit number.
+        queue: `paths` are folders to be emptied: what was added, or known, moves to their done/, the rest to bad/.
+        timeout_s: for a small file; larger ones get more.
+        progress: told of each file.
+
+    Raises:
+        InputError: no audio found, a length, format or expression that cannot be.
+    """
+    suffix = _check(chunk_s, hop_s, write)
+    patterns = [_compiled(pattern) for pattern in group_by]
+    found = list(_find(workspace, [Path(path) for path in paths], queue=queue))
+    if not found and not queue:
+        raise InputError(f"{', '.join(str(path) for path in paths)}: no audio file was found there; check the path.")
+    run = _Run(workspace, catalog, patterns, licence, source, Added())
+    todo = run.leave_known(found, workers, progress or Quiet())
+    if not todo:
+        return run.added
+    with Beside(workspace.audio_dir) as beside:
+        if suffix:
+            with run.in_turn() as connection:
+                sweep(connection, workspace.audio_dir)
+        items = []
+        for index, one in enumerate(todo):
+            chunks = str(beside.folder / str(index)) if suffix else ""
+            items.append((str(one.path), Job(str(one.path), chunk_s, hop_s, chunks, suffix)))
+        limits = time_limits([path for path, _ in items], timeout_s)
+        outcomes = map_files(probe, items, workers=workers, timeout_s=limits, progress=progress)
+        with contextlib.closing(outcomes):  # type: ignore[type-var]
+            for outcome in outcomes:
+                run.take(todo[outcome.index], outcome, items[outcome.index][1])
+    return run.added
+
+
+def _check(chunk_s: float | None, hop_s: float | None, write: str | None) -> str:
+    """The suffix of chunk files, or ''."""
+    if chunk_s is not None and not SHORTEST_CHUNK_S <= chunk_s <= 86400:
+        raise CatalogError(f"clips of {chunk_s:g} s: expected {SHORTEST_CHUNK_S:g} s to a day.")
+    if hop_s is not None and (chunk_s is None or not SHORTEST_CHUNK_S <= hop_s <= chunk_s):
+        raise CatalogError(f"a clip every {hop_s:g} s: expected {SHORTEST_CHUNK_S:g} s up to the length of a clip.")
+    if write is None:
+        return ""
+    if f".{write}" not in SUFFIXES:
+        known = ", ".join(suffix.lstrip(".") for suffix in SUFFIXES)
+        raise CatalogError(f"chunk files in {write!r}: choose one of {known}.")
+    if chunk_s is None:
+        raise CatalogError("chunk files need a length: say how long a clip is (--chunk 5s).")
+    return f".{write}"
+
+
+def _compiled(pattern: str) -> re.Pattern[str]:
+    try:
+        return re.compile(pattern)
+    except re.error as error:
+        raise InputError(f"--group-by {pattern!r} is no regular expression: {error}.") from None
+
+
+def _find(workspace: Workspace, paths: Sequence[Path], *, queue: bool) -> Iterator[_Found]:
+    """Every file once, in the order of its path; never the workspace's own chunks."""
+    seen: set[str] = set()
+    own = os.path.realpath(workspace.audio_dir)
+    for top in paths:
+        folder = QueueFolder(top) if queue else None
+        for path in find_audio(top):
+            real = os.path.realpath(path)
+            if real in seen or real.startswith(own + os.sep) or (folder and folder.holds_done(path)):
+                continue
+            seen.add(real)
+            relative = path.name if path == top else path.relative_to(top).as_posix()
+            yield _Found(path, relative, folder)
+
+
+class _Run:
+    """One `add`."""
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        catalog: Catalog,
+        patterns: Sequence[re.Pattern[str]],
+        licence: str | None,
+        source: str | None,
+        added: Added,
+    ) -> None:
+        self._workspace, self._catalog, self._patterns = workspace, catalog, patterns
+        self._about = {"licence": licence, "source": source}
+        self.added = added
+
+    @contextlib.contextmanager
+    def in_turn(self) -> Iterator[Connection]:
+        """A write transaction in which nobody else adds; labelling goes on beside it."""
+        with self._catalog.write() as connection:
+            _lock(connection)
+            yield connection
+
+    def leave_known(self, found: Sequence[_Found], workers: int, progress: Progress) -> list[_Found]:
+        """The files whose bytes are new to the catalog; those that cannot be read are among them."""
+        todo: list[_Found] = []
+        progress.start("look at", len(found), "files")
+        with ThreadPoolExecutor(workers) as pool:
+            for start in range(0, len(found), _PAGE):
+                page = found[start : start + _PAGE]
+                hashes = list(pool.map(_hash, (one.path for one in page)))
+                known = self._known([value for value in hashes if value])
+                for one, value in zip(page, hashes, strict=True):
+                    if value in known:
+                        self._done(one)
+                    else:
+                        todo.append(one)
+                progress.advance(len(page))
+        progress.stop()
+        return todo
+
+    def _known(self, hashes: Sequence[str]) -> set[str]:
+        with self._catalog.read() as connection:
+            query = sa.select(Recording.file_sha256).where(Recording.file_sha256.in_(hashes))
+            return set(connection.execute(query).scalars())
+
+    def _done(self, one: _Found) -> None:
+        """A file that the catalog holds already."""
+        self.added.known.append(str(one.path))
+        if one.folder is not None:
+            one.folder.move(one.path, one.folder.place_for(one.path, one.folder.done))
+
+    def take(self, one: _Found, outcome: Outcome[Probed], job: Job) -> None:
+        """Record what became of one file, in one transaction."""
+        if outcome.error is not None or outcome.value is None:
+            assert outcome.error is not None
+            self._quarantine(one, outcome.error)
+            return
+        probed = outcome.value
+        if probed.warning:
+            self.added.warnings.append(f"{one.path}: {probed.warning}.")
+        target = one.folder.place_for(one.path, one.folder.done) if one.folder else one.path
+        uri = self._workspace.uri_of(target)
+        written = [Path(job.chunks) / f"{number}{job.suffix}" for number in range(len(probed.spans))]
+        chunks = written if job.chunks else None
+
+        def work(connection: Connection) -> tuple[bool, str | None]:
+            _lock(connection)
+            return self._insert(connection, one, uri, probed, chunks)
+
+        new, original = self._catalog.run(work)
+        if not new:
+            self._done(one)
+            return
+        if one.folder is not None:
+            one.folder.move(one.path, target)
+        self.added.recordings.append(uri)
+        self.added.clips += len(probed.spans)
+        if original is not None:
+            self.added.copies.append((uri, original))
+
+    def _insert(
+        self, connection: Connection, one: _Found, uri: str, probed: Probed, chunks: list[Path] | None
+    ) -> tuple[bool, str | None]:
+        """Whether it was new, and of which recording it is a copy; `chunks` becomes where they lie now."""
+        known = sa.select(Recording.id).where(Recording.file_sha256 == probed.file_sha256)
+        if connection.execute(known).first() is not None:
+            return False, None
+        words = np.frombuffer(probed.words, dtype="<u4").astype(np.uint32)
+        original = find_original(connection, probed.audio_sha256, words)
+        values = {
+            "uri": uri,
+            "name": one.path.name,
+            "file_sha256": probed.file_sha256,
+            "audio_sha256": probed.audio_sha256,
+            "sample_rate_hz": probed.sample_rate_hz,
+            "channels": probed.channels,
+            "frames": probed.frames,
+            "duration_s": probed.frames / probed.sample_rate_hz,
+            "format": probed.format,
+            "group_name": self._group(one.relative),
+            "copy_of": original,
+            "fingerprint": probed.words,
+            "warning": probed.warning,
+            "added_at": now_us(),
+        }
+        insert = sa.insert(Recording).values(**values, **self._about).returning(Recording.id)
+        recording = int(connection.execute(insert).scalar_one())
+        remember(connection, recording, words)
+        clips = [{"recording_id": recording, "start": start, "stop": stop} for start, stop in probed.spans]
+        if chunks is None:
+            connection.execute(sa.insert(Clip), clips)
+        else:
+            number = last_number(connection) + 1
+            for step, clip in enumerate(clips):
+                chunks[step] = place(chunks[step], self._workspace.audio_dir, number + step)
+                file = self._workspace.uri_of(chunks[step])
+                connection.execute(sa.insert(Clip).values(**clip, chunk_id=f"{number + step:06d}", file=file))
+        connection.execute(sa.delete(Quarantined).where(Quarantined.uri == self._workspace.uri_of(one.path)))
+        if original is None:
+            return True, None
+        return True, connection.execute(sa.select(Recording.uri).where(Recording.id == original)).scalar_one()
+
+    def _group(self, relative: str) -> str | None:
+        for pattern in self._patterns:
+            match = pattern.search(relative if "/" in pattern.pattern else relative.rsplit("/", 1)[-1])
+            if match:
+                found = next((part for part in match.groups() if part), "") or match.group(0)
+                if found:
+                    return found
+        return None
+
+    def _quarantine(self, one: _Found, error: AudioError) -> None:
+        self.added.quarantined.append(error)
+        target = one.folder.place_for(one.path, one.folder.bad) if one.folder else one.path
+        uri = self._workspace.uri_of(target)
+        values = {"uri": uri, "name": one.path.name, "reason": str(error.reason), "message": str(error)}
+
+        def work(connection: Connection) -> None:
+            _lock(connection)
+            connection.execute(sa.delete(Quarantined).where(Quarantined.uri == uri))
+            connection.execute(sa.insert(Quarantined).values(**values, added_at=now_us()))
+
+        self._catalog.run(work)
+        if one.folder is not None:
+            one.folder.move(one.path, target)
+
+
+def _lock(connection: Connection) -> None:
+    """Until the transaction ends, nobody else adds: numbers follow on, and a copy sees its original."""
+    if connection.dialect.name != "sqlite":  # which has one writer anyway
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_ADDING)))
+
+
+def _hash(path: Path) -> str:
+    """The file's hash, or '' where it cannot be read: what is wrong with it is told when it is decoded."""
+    try:
+        return hash_file(path) if path.is_file() else ""
+    except OSError:
+        return ""

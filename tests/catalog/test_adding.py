@@ -1,0 +1,291 @@
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import sqlalchemy as sa
+
+from earmark.audio import read as audio
+from earmark.audio.write import convert
+from earmark.catalog.adding import Added, add
+from earmark.catalog.database import Catalog, Workspace
+from earmark.catalog.tables import Clip, FingerprintKey, Quarantined, Recording
+from earmark.errors import CatalogError, InputError
+
+RATE_HZ = 8000
+
+
+def _sound(path: Path, seconds: float, seed: int, *, channels: int = 1) -> Path:
+    """Notes of an instrument of its own: what a fingerprint can tell apart."""
+    rng = np.random.default_rng(seed)
+    n = round(seconds * RATE_HZ)
+    t = np.arange(n) / RATE_HZ
+    pitch = 220 * 2 ** (rng.integers(0, 24, n // 1000 + 1) / 12)
+    phase = 2 * np.pi * np.cumsum(np.repeat(pitch, 1000)[:n]) / RATE_HZ
+    samples = sum(np.sin(k * phase) / k for k in range(1, 6)) * (0.6 + 0.4 * np.sin(9 * t))
+    samples = 0.1 * samples + 0.01 * rng.standard_normal(n)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    soundfile.write(path, np.stack([samples] * channels, axis=1), RATE_HZ)
+    return path
+
+
+def _add(workspace: Workspace, catalog: Catalog, *paths: Path, **options) -> Added:
+    return add(workspace, catalog, paths, workers=2, timeout_s=60, **options)
+
+
+@pytest.fixture
+def songs(tmp_path: Path) -> Path:
+    folder = tmp_path / "songs"
+    for i in range(3):
+        _sound(folder / f"band{i}_song.wav", 3.0 + i, i, channels=1 + i % 2)
+    (folder / "broken.wav").write_bytes(b"RIFF no")
+    return folder
+
+
+def _recordings(catalog: Catalog) -> list[sa.Row]:
+    with catalog.read() as connection:
+        return connection.execute(sa.select(Recording.__table__).order_by(Recording.name)).all()
+
+
+def _clips(catalog: Catalog) -> list[sa.Row]:
+    with catalog.read() as connection:
+        query = sa.select(Recording.name, Clip.__table__).join(Clip, Clip.recording_id == Recording.id)
+        return connection.execute(query.order_by(Clip.id)).all()
+
+
+def test_files_become_recordings_and_clips_and_broken_ones_are_quarantined(
+    workspace: Workspace, catalog: Catalog, songs: Path
+):
+    done = _add(workspace, catalog, songs, chunk_s=1.0, group_by=[r"^(band\d)"], licence="CC0-1.0", source="us")
+    assert (len(done.recordings), done.clips, done.copies) == (3, 3 + 4 + 5, [])
+    assert [error.path for error in done.quarantined] == [str(songs / "broken.wav")]
+    first = _recordings(catalog)[0]
+    assert (first.name, first.sample_rate_hz, first.channels, first.frames) == ("band0_song.wav", RATE_HZ, 1, 24000)
+    assert (first.group_name, first.licence, first.source, first.copy_of) == ("band0", "CC0-1.0", "us", None)
+    assert [(clip.start, clip.stop) for clip in _clips(catalog) if clip.name == first.name] == [
+        (0, 8000),
+        (8000, 16000),
+        (16000, 24000),
+    ]
+    with catalog.read() as connection:
+        row = connection.execute(sa.select(Quarantined.__table__)).one()
+    assert (row.name, row.reason) == ("broken.wav", str(done.quarantined[0].reason))
+    assert "broken.wav" in row.message
+
+
+def test_adding_again_adds_only_what_is_new_and_a_mended_file_leaves_quarantine(
+    workspace: Workspace, catalog: Catalog, songs: Path
+):
+    _add(workspace, catalog, songs)
+    _sound(songs / "broken.wav", 2.0, 9)
+    shutil.copy(songs / "band0_song.wav", songs / "same bytes.wav")
+    done = _add(workspace, catalog, songs)
+    assert [Path(uri).name for uri in done.recordings] == ["broken.wav"]
+    assert len(done.known) == 4
+    with catalog.read() as connection:
+        assert connection.execute(sa.select(Quarantined.id)).all() == []
+    again = _add(workspace, catalog, songs)
+    assert (again.recordings, again.clips, len(again.known)) == ([], 0, 5)
+
+
+def test_without_a_length_each_recording_is_one_clip(workspace: Workspace, catalog: Catalog, songs: Path):
+    _add(workspace, catalog, songs)
+    frames = {row.name: row.frames for row in _recordings(catalog)}
+    assert {(clip.name, clip.start, clip.stop) for clip in _clips(catalog)} == {(k, 0, v) for k, v in frames.items()}
+    assert {clip.chunk_id for clip in _clips(catalog)} == {None}
+
+
+def test_the_same_sound_in_another_container_or_coding_is_a_copy(
+    workspace: Workspace, catalog: Catalog, tmp_path: Path
+):
+    first = _sound(tmp_path / "a" / "one.wav", 8.0, 1)
+    other = _sound(tmp_path / "a" / "two.wav", 8.0, 2)
+    _add(workspace, catalog, first, other)
+    (tmp_path / "b").mkdir()
+    for suffix in (".flac", ".ogg", ".mp3"):
+        convert(first, tmp_path / "b" / f"one{suffix}")
+    done = _add(workspace, catalog, tmp_path / "b")
+    assert sorted(Path(uri).name for uri, _ in done.copies) == ["one.flac", "one.mp3", "one.ogg"]
+    rows = {row.name: row for row in _recordings(catalog)}
+    assert {rows[name].copy_of for name in ("one.flac", "one.mp3", "one.ogg")} == {rows["one.wav"].id}
+    assert rows["two.wav"].copy_of is None
+    assert rows["one.flac"].audio_sha256 == rows["one.wav"].audio_sha256
+
+
+def test_written_chunks_hold_the_spans_sample_for_sample(workspace: Workspace, catalog: Catalog, songs: Path):
+    done = _add(workspace, catalog, songs, chunk_s=2.0, write="wav")
+    clips = _clips(catalog)
+    assert [clip.chunk_id for clip in clips] == [f"{n:06d}" for n in range(1, len(clips) + 1)]
+    assert done.clips == len(clips) == 2 + 2 + 3  # 3 s: 2 and 1; 4 s: 2 and 2; 5 s: 2, 2 and 1
+    for clip in clips:
+        assert clip.file == f"audio/{clip.chunk_id}.wav"
+        written = audio.read(workspace.path_of(clip.file), mono=False).samples
+        whole = audio.read(songs / clip.name, mono=False).samples
+        np.testing.assert_array_equal(written, whole[clip.start : clip.stop])
+    assert sorted(path.name for path in workspace.audio_dir.iterdir()) == [f"{clip.chunk_id}.wav" for clip in clips]
+
+
+def test_chunks_may_overlap_and_be_lossy(workspace: Workspace, catalog: Catalog, songs: Path):
+    _add(workspace, catalog, songs / "band0_song.wav", chunk_s=1.0, hop_s=0.5, write="mp3")
+    clips = _clips(catalog)
+    assert [clip.start for clip in clips] == [0, 4000, 8000, 12000, 16000]
+    found = audio.read(workspace.path_of(clips[-1].file)).samples
+    assert abs(len(found) - 8000) <= 2304
+
+
+def test_a_workspace_does_not_add_its_own_chunks(workspace: Workspace, catalog: Catalog, songs: Path):
+    _add(workspace, catalog, songs, chunk_s=2.0, write="flac")
+    inside = shutil.copytree(songs, workspace.root / "songs")
+    _sound(inside / "new.wav", 2.0, 20)
+    done = _add(workspace, catalog, workspace.root)
+    assert done.recordings == ["songs/new.wav"]  # relative, since it lies in the workspace
+    assert len(done.known) == 3
+
+
+def test_a_queue_folder_is_emptied_into_done_and_bad(workspace: Workspace, catalog: Catalog, songs: Path):
+    _sound(songs / "deep" / "four.wav", 2.0, 30)
+    done = _add(workspace, catalog, songs, queue=True)
+    assert len(done.recordings) == 4
+    left = sorted(path.relative_to(songs).as_posix() for path in songs.rglob("*.wav"))
+    assert left == ["bad/broken.wav", *(f"done/band{i}_song.wav" for i in range(3)), "done/deep/four.wav"]
+    assert all(workspace.path_of(row.uri).is_file() for row in _recordings(catalog))
+    again = _add(workspace, catalog, songs, queue=True)
+    assert (again.recordings, again.known, again.quarantined) == ([], [], [])
+    # another file of a name that is taken, and the same bytes once more
+    _sound(songs / "band0_song.wav", 2.0, 31)
+    shutil.copy(songs / "done/band1_song.wav", songs / "band1_song.wav")
+    third = _add(workspace, catalog, songs, queue=True)
+    assert [Path(uri).name for uri in third.recordings] == ["band0_song (2).wav"]
+    assert sorted(path.name for path in (songs / "done").glob("*.wav")) == [
+        *("band0_song (2).wav", "band0_song.wav", "band1_song (2).wav", "band1_song.wav", "band2_song.wav"),
+    ]
+
+
+def test_two_that_add_at_once_add_everything_once(workspace: Workspace, catalog: Catalog, tmp_path: Path):
+    folder = tmp_path / "many"
+    for i in range(12):
+        _sound(folder / f"{i}.wav", 2.0, 100 + i)
+    results: list[Added] = []
+
+    def work() -> None:
+        with workspace.catalog() as own:
+            results.append(_add(workspace, own, folder, chunk_s=1.0, write="wav"))
+
+    threads = [threading.Thread(target=work) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sum(len(done.recordings) for done in results) == 12
+    assert sum(len(done.known) for done in results) == 12
+    clips = _clips(catalog)
+    assert sorted(clip.chunk_id for clip in clips) == [f"{n:06d}" for n in range(1, 25)]
+    assert sorted(path.name for path in workspace.audio_dir.iterdir()) == sorted(f"{c.chunk_id}.wav" for c in clips)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"chunk_s": 0.001}, r"clips of 0\.001 s: expected 0\.02 s to a day"),
+        ({"chunk_s": 1.0, "hop_s": 2.0}, r"a clip every 2 s: expected 0\.02 s up to the length of a clip"),
+        ({"hop_s": 2.0}, r"a clip every 2 s"),
+        ({"write": "wav"}, r"chunk files need a length"),
+        ({"write": "doc", "chunk_s": 1.0}, r"chunk files in 'doc': choose one of wav, mp3, flac, ogg"),
+        ({"group_by": ["("]}, r"--group-by '\(' is no regular expression"),
+    ],
+)
+def test_what_cannot_be_is_refused_in_one_sentence(tmp_path: Path, options: dict, said: str):
+    workspace = Workspace.init(tmp_path / "w")
+    with workspace.catalog() as catalog, pytest.raises(InputError, match=said):
+        _add(workspace, catalog, _sound(tmp_path / "a.wav", 1.0, 1), **options)
+
+
+def test_no_audio_at_all_is_refused_and_an_empty_queue_is_not(tmp_path: Path):
+    workspace = Workspace.init(tmp_path / "w")
+    (tmp_path / "empty").mkdir()
+    with workspace.catalog() as catalog:
+        with pytest.raises(InputError, match=r"empty: no audio file was found there"):
+            _add(workspace, catalog, tmp_path / "empty")
+        assert _add(workspace, catalog, tmp_path / "empty", queue=True).recordings == []
+        with pytest.raises(CatalogError, match=r"a\.wav is no folder: --queue empties folders"):
+            _add(workspace, catalog, _sound(tmp_path / "a.wav", 1.0, 1), queue=True)
+
+
+def test_a_rate_that_the_chunk_format_does_not_know_is_the_files_own_trouble(tmp_path: Path):
+    workspace = Workspace.init(tmp_path / "w")
+    soundfile.write(tmp_path / "odd.wav", np.sin(np.arange(9000) / 9), 9000)
+    with workspace.catalog() as catalog:
+        done = _add(workspace, catalog, tmp_path / "odd.wav", chunk_s=0.5, write="mp3")
+        assert [(str(error.reason), error.path) for error in done.quarantined] == [
+            ("unsupported", str(tmp_path / "odd.wav"))
+        ]
+        assert list(workspace.audio_dir.iterdir()) == []
+
+
+def _started(workspace: Workspace, folder: Path) -> subprocess.Popen[bytes]:
+    code = (
+        "import sys; from pathlib import Path\n"
+        "from earmark.catalog.adding import add\n"
+        "from earmark.catalog.database import Workspace\n"
+        "workspace = Workspace.open(Path(sys.argv[1]), sys.argv[3] or None)\n"
+        "with workspace.catalog() as catalog:\n"
+        "    print('open', flush=True)\n"
+        "    add(workspace, catalog, [sys.argv[2]], chunk_s=1.0, write='wav', queue=True, workers=2, timeout_s=60)\n"
+        "    print('added', flush=True)\n"
+    )
+    url = "" if (workspace.root / "catalog.db").exists() else workspace.url
+    return subprocess.Popen([sys.executable, "-c", code, str(workspace.root), str(folder), url], stdout=subprocess.PIPE)
+
+
+@pytest.mark.parametrize("kills", [3, pytest.param(25, marks=pytest.mark.slow)])
+def test_an_add_that_is_killed_leaves_whole_files_or_nothing_and_the_next_goes_on(
+    workspace: Workspace, catalog: Catalog, tmp_path: Path, kills: int
+):
+    """kill -9 at random moments of emptying a queue folder with chunk files; then one run to the end."""
+    folder = tmp_path / "queue"
+    names = [f"{i:02d}.wav" for i in range(24)]
+    for i, name in enumerate(names):
+        _sound(folder / name, 2.0 + i % 3, 200 + i)
+    rng = random.Random(kills)
+    for _ in range(kills):
+        process = _started(workspace, folder)
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"open\n"
+        time.sleep(rng.uniform(0.0, 1.5))
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+        process.stdout.close()
+        _check_whole(workspace, catalog)
+    process = _started(workspace, folder)
+    out, _ = process.communicate(timeout=120)
+    assert out == b"open\nadded\n"
+    _check_whole(workspace, catalog)
+    assert sorted(row.name for row in _recordings(catalog)) == names
+    assert sorted(path.name for path in (folder / "done").iterdir()) == names
+    assert list(folder.glob("*.wav")) == []
+    clips = _clips(catalog)
+    assert [clip.chunk_id for clip in clips] == [f"{n:06d}" for n in range(1, len(clips) + 1)]
+    assert sorted(path.name for path in workspace.audio_dir.iterdir()) == sorted(f"{c.chunk_id}.wav" for c in clips)
+
+
+def _check_whole(workspace: Workspace, catalog: Catalog) -> None:
+    """Every recording has all its clips, in the index and on the disk."""
+    clips = _clips(catalog)
+    with catalog.read() as connection:
+        keyed = set(connection.execute(sa.select(FingerprintKey.recording_id).distinct()).scalars())
+    for row in _recordings(catalog):
+        mine = [clip for clip in clips if clip.recording_id == row.id]
+        assert [clip.start for clip in mine] == list(range(0, row.frames, RATE_HZ))
+        assert row.id in keyed
+        for clip in mine:
+            assert audio.probe(workspace.path_of(clip.file)).frames == clip.stop - clip.start
