@@ -33,7 +33,7 @@ from earmark.catalog.tables import (
 )
 from earmark.catalog.tasks import TaskInfo, find_task
 
-LOOKED_AT = 5000
+LOOKED_AT = 3000
 """Clips, labelled last, over which agreement is reckoned."""
 
 _DAY_US = 86_400_000_000
@@ -138,6 +138,7 @@ class _Reckoning:
         self.connection, self.task, self.now = connection, task, now
         later = sa.orm.aliased(Annotation)
         mine = [Annotation.task_id == task.id] if task else []
+        self.queue = self._queue()
         self.stands = sa.and_(*mine, Annotation.origin != "adjudication", in_force(later))
 
     def status(self) -> Status:
@@ -152,7 +153,7 @@ class _Reckoning:
         if self.task is not None:
             people, agreement = self._agreement(self.task, people)
         a_day = self._labels_a_day()
-        left = self._places_left()
+        left = int(self.queue.left or 0)
         days = None if a_day is None and left else left / a_day if a_day else 0.0
         return Status(
             task=self.task.name if self.task else None,
@@ -184,14 +185,11 @@ class _Reckoning:
         labelled, skipped = self.connection.execute(
             sa.select(sa.func.sum(of_clip.c.label), sa.func.sum(skipped_only))
         ).one()
-        mine = [TaskClip.task_id == self.task.id] if self.task else []
-        inside = sa.select(sa.func.count()).select_from(TaskClip if self.task else Clip).where(*mine)
-        done = sa.select(sa.func.count()).select_from(TaskClip).where(*mine, TaskClip.done)
         return {
-            "clips": self._count(inside),
+            "clips": self.queue.clips if self.task else self._count(sa.select(sa.func.count()).select_from(Clip)),
             "labelled": int(labelled or 0),
             "skipped": int(skipped or 0),
-            "done": self._count(done),
+            "done": int(self.queue.done or 0),
         }
 
     def _per_tag(self) -> dict[str, dict[str, int]]:
@@ -281,11 +279,16 @@ class _Reckoning:
         took = [ms for ms in rows if ms is not None]
         return statistics.median(took) / 1000 if took else None
 
-    def _places_left(self) -> int:
-        """Answers that are still to come: open places and held ones."""
+    def _queue(self) -> sa.Row[Any]:
+        """Clips in the queue, those that are done, and answers that are still to come; one look at each row."""
         mine = [TaskClip.task_id == self.task.id] if self.task else []
-        query = sa.select(sa.func.sum(TaskClip.open_places + TaskClip.leases)).where(*mine, TaskClip.gold.is_(None))
-        return self._count(query)
+        left = sa.case((TaskClip.gold.is_(None), TaskClip.open_places + TaskClip.leases), else_=0)
+        query = sa.select(
+            sa.func.count().label("clips"),
+            sa.func.sum(sa.case((TaskClip.done, 1), else_=0)).label("done"),
+            sa.func.sum(left).label("left"),
+        )
+        return self.connection.execute(query.select_from(TaskClip).where(*mine)).one()
 
     def _since(self, counts: Mapping[str, int], per_tag: Mapping[str, Mapping[str, int]]) -> dict[str, Any] | None:
         mine = StatusReport.task_id.is_(None) if self.task is None else StatusReport.task_id == self.task.id

@@ -11,7 +11,7 @@ from typing import Protocol
 from earmark.audio.find import find_audio, looks_like_audio
 from earmark.data.manifest import Manifest
 from earmark.errors import InputError, LayoutError
-from earmark.layouts import audiofolder, esc50, folder, manifest, urbansound8k
+from earmark.layouts import audiofolder, catalog, esc50, folder, manifest, urbansound8k
 from earmark.layouts.tables import TABLE_SUFFIXES, columns_of, read_table
 from earmark.layouts.walk import split_named, subfolders, tables_in
 
@@ -40,7 +40,7 @@ LAYOUTS: dict[str, Layout] = {
 
 
 def read(path: Path | str, *, layout: str | None = None) -> Manifest:
-    """The Manifest of a folder of sounds, or of one manifest file.
+    """The Manifest of a folder of sounds, of one manifest file, or of `catalog:TASK` (see `earmark.layouts.catalog`).
 
     Args:
         layout: a name of LAYOUTS; default: found by looking.
@@ -50,6 +50,12 @@ def read(path: Path | str, *, layout: str | None = None) -> Manifest:
         LayoutError: the folder does not follow its layout.
     """
     root = Path(path)
+    if catalog.is_catalog(path) and not root.exists():
+        if layout not in (None, catalog.NAME):
+            raise InputError(f"{path}: a task of the catalog; leave --layout {layout} out.")
+        return catalog.read(path)
+    if layout == catalog.NAME:
+        raise InputError(f"{path}: --layout catalog needs a task, as in catalog:sax.")
     if not root.exists():
         raise InputError(f"{root}: no such folder; give the folder that holds the sounds.")
     if layout is not None:

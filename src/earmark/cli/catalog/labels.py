@@ -1,0 +1,206 @@
+"""`earmark catalog status`, `import`, `export` and `freeze`."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from earmark.cli.catalog.opening import Database, In, opened
+from earmark.cli.console import Console
+from earmark.cli.options import AsJson
+from earmark.errors import InputError
+
+if TYPE_CHECKING:
+    from earmark.catalog.status import Status
+
+Where = typer.Option(None, "--where", help="Classes, or a filter: 'sax=foreground vs absent'.")
+Form = typer.Option(
+    None,
+    "--format",
+    help="mongoexport, csv, parquet, audacity, raven, labelstudio, audiofolder or intervals; seen from the file if "
+    "left out.",
+)
+
+
+def register(catalog: typer.Typer) -> None:
+    catalog.command("status")(status)
+    catalog.command("import")(import_)
+    catalog.command("export")(export)
+    catalog.command("freeze")(freeze)
+
+
+def status(
+    task: str | None = typer.Argument(None, metavar="[TASK]", help="Left out: the only task, or all of the catalog."),
+    peek: bool = typer.Option(False, "--peek", help="Do not remember this report: the next compares with the last."),
+    workspace: In = None,
+    database: Database = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say what is labelled, by whom, how well they agree, what changed since the last report, and how long it takes."""
+    console = Console(as_json=as_json)
+    with opened(workspace, database) as (_, catalog):
+        from earmark.catalog.status import status as reckon
+        from earmark.catalog.status import task_names
+
+        names = task_names(catalog)
+        if task is None and len(names) == 1:
+            task = names[0]
+        found = reckon(catalog, task, remember=not peek)
+    _show(console, found)
+    step = None
+    if task is None:
+        step = f"earmark catalog status {names[0]}" if names else "earmark catalog task new NAME --tags A,B"
+    elif any(one.disputed for one in found.agreement.values()):
+        step = f"earmark catalog queue {shlex.quote(task)} --by disagreement"
+    elif found.labelled:
+        step = f"earmark train catalog:{shlex.quote(task)} --out model/"
+    console.finish(found.to_json(), next_step=step)
+
+
+def import_(
+    file: Path = typer.Argument(..., metavar="FILE", help="The labels: a file, or a folder of label tracks."),
+    task: str = typer.Option(..., "--task", help="The task that they answer."),
+    form: str | None = Form,
+    annotator: str | None = typer.Option(None, "--as", help="Whose labels they are, where the file does not say."),
+    tag: str | None = typer.Option(None, "--tag", help="What sounds in intervals that name no tag."),
+    share: float = typer.Option(0.5, "--share", help="Of a clip that intervals have to cover for it to have the tag."),
+    present_as: str | None = typer.Option(
+        None, "--present-as", help="What is present becomes this word of the task's scale; default: its first."
+    ),
+    others_absent: bool = typer.Option(
+        False, "--others-absent", help="Recordings that the intervals do not name have none of their tags."
+    ),
+    workspace: In = None,
+    database: Database = None,
+    as_json: AsJson = False,
+) -> None:
+    """Take labels from a file: all of it, or, where a row is wrong, nothing."""
+    from dataclasses import asdict
+
+    from earmark.types import LabelValue
+
+    console = Console(as_json=as_json)
+    if present_as is not None and present_as not in [value.value for value in LabelValue if value.is_present]:
+        raise InputError(f"--present-as {present_as!r}: expected present, foreground or background.")
+    with opened(workspace, database) as (_, catalog):
+        from earmark.catalog.exchange.importing import Choices, import_labels
+
+        word = LabelValue(present_as) if present_as else None
+        choices = Choices(annotator, tag, share, word, others_absent)
+        done = import_labels(catalog, task, file, form, choices)
+    for note in done.notes:
+        console.say(note)
+    parts = [f"{done.labels:,} labels"]
+    parts += [f"{count:,} {what}" for count, what in _parts(done.skipped, done.unusable, done.unlabelled) if count]
+    console.say(f"{file}: {', '.join(parts)}; {done.known:,} known already, {done.replaced:,} replaced")
+    if done.clips:
+        console.say(f"{done.clips:,} clips joined the task")
+    for name in done.sets:
+        console.say(f"set {name} is frozen: catalog:{task}@{name}")
+    console.finish(asdict(done), next_step=f"earmark catalog status {shlex.quote(task)}")
+
+
+def export(
+    file: Path = typer.Argument(..., metavar="FILE", help="Where they go: a file, or a new folder."),
+    task: str = typer.Option(..., "--task", help="The task whose labels are written."),
+    form: str | None = Form,
+    who: str | None = typer.Option(
+        None,
+        "--who",
+        help="everybody, consensus, or one name; default: everybody where the format can tell them apart.",
+    ),
+    workspace: In = None,
+    database: Database = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write a task's labels for another program, or to keep: what is exported can be imported again."""
+    from dataclasses import asdict
+
+    console = Console(as_json=as_json)
+    with opened(workspace, database) as (found, catalog):
+        from earmark.catalog.exchange.exporting import export_labels
+
+        done = export_labels(found, catalog, task, file, form, who)
+    for note in done.notes:
+        console.say(note)
+    console.say(f"{file}: {done.rows:,} rows on {done.clips:,} clips ({done.who})")
+    console.finish({"file": str(file), **asdict(done)}, next_step=None)
+
+
+def freeze(
+    task: str = typer.Argument(..., metavar="TASK", help="The task whose labels are kept."),
+    name: str = typer.Argument(..., metavar="SET", help="The set's name: it is catalog:TASK@SET then."),
+    where: str | None = Where,
+    balanced: bool = typer.Option(False, "--balanced", help="As many clips of every class as the rarest has."),
+    seed: int = typer.Option(0, "--seed", help="Of which clips --balanced draws."),
+    method: str = typer.Option(
+        "auto", "--method", help="Of the consensus: majority or dawid-skene; default: see docs."
+    ),
+    workspace: In = None,
+    database: Database = None,
+    as_json: AsJson = False,
+) -> None:
+    """Keep the exact clips of a set, with their labels as they are now, for ever: a figure can be got again."""
+    console = Console(as_json=as_json)
+    with opened(workspace, database) as (_, catalog):
+        from earmark.catalog import sets
+        from earmark.catalog.consensus import METHODS
+
+        if method not in ("auto", *METHODS):
+            raise InputError(f"--method {method!r}: expected auto, {' or '.join(METHODS)}.")
+        counts = sets.freeze(catalog, task, name, where, balanced=balanced, seed=seed, method=method)  # type: ignore[arg-type]
+    console.say(f"set {name}: {', '.join(f'{count:,} {one}' for one, count in counts.items())}")
+    source = shlex.quote(f"catalog:{task}@{name}")
+    console.finish(
+        {"task": task, "set": name, "where": where, "counts": counts},
+        next_step=f"earmark train {source} --recipe sax --folds 5 --out model/",
+    )
+
+
+def _parts(skipped: int, unusable: int, unlabelled: int) -> list[tuple[int, str]]:
+    return [(skipped, "skipped"), (unusable, "unusable"), (unlabelled, "unlabelled")]
+
+
+def _show(console: Console, found: Status) -> None:
+    """The report for people."""
+    from rich.table import Table
+
+    since = found.since_last or {}
+
+    def count(name: str, value: int) -> str:
+        more = since.get(name, 0)
+        return f"{value:,}" + (f" ({more:+,})" if more else "")
+
+    names = ("recordings", "quarantined", "clips", "labelled", "skipped", "done")
+    counts = ", ".join(f"{count(name, getattr(found, name))} {name}" for name in names)
+    console.say(f"{f'task {found.task}: ' if found.task else ''}{counts}")
+    if since:
+        console.say(f"(in brackets: since {since['at'][:16].replace('T', ' ')} UTC)")
+    tags = Table(box=None, padding=(0, 2))
+    words = list(dict.fromkeys(word for values in found.per_tag.values() for word in values))
+    for heading in ("tag", *words, "alpha", "in dispute"):
+        tags.add_column(heading, justify="left" if heading == "tag" else "right")
+    for tag, values in found.per_tag.items():
+        agreed = found.agreement.get(tag)
+        alpha = "-" if agreed is None or agreed.alpha is None else f"{agreed.alpha:.2f}"
+        disputed = "-" if agreed is None else f"{agreed.disputed:,}"
+        tags.add_row(tag, *(f"{values.get(word, 0):,}" for word in words), alpha, disputed)
+    console.rich.print(tags)
+    if found.per_annotator:
+        people = Table(box=None, padding=(0, 2))
+        for heading in ("who", "labels", "skips", "unusable", "kappa", ""):
+            people.add_column(heading, justify="left" if heading in ("who", "") else "right")
+        for name, one in found.per_annotator.items():
+            known = [kappa for kappa in one.kappa.values() if kappa is not None]
+            kappa = f"{sum(known) / len(known):.2f}" if known else "-"
+            doubt = f"no better than chance at {', '.join(one.unskilled)}" if one.unskilled else ""
+            people.add_row(name, f"{one.labels:,}", f"{one.skips:,}", f"{one.unusable:,}", kappa, doubt)
+        console.rich.print(people)
+    pace = found.speed["labels_a_day"]
+    if pace is not None:
+        took = found.speed["median_s"]
+        left = "" if found.days_to_finish is None else f"; {found.days_to_finish:,.1f} days to finish"
+        console.say(f"{pace:,.0f} labels a day{f', {took:.1f} s each' if took is not None else ''}{left}")

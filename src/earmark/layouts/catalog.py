@@ -1,0 +1,126 @@
+"""`catalog:TASK`: the labelled clips of a workspace, as a manifest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from earmark.data.manifest import Item, Manifest, build
+from earmark.errors import InputError, LayoutError, MissingExtraError
+from earmark.layouts.walk import log
+from earmark.settings import load_settings
+from earmark.types import Vocabulary
+
+if TYPE_CHECKING:
+    from earmark.catalog.sets import ClipSet, SetRow
+
+NAME = "catalog"
+SUMMARY = "catalog:TASK, the labelled clips of the workspace one is in"
+DOC = """
+    catalog:sax                             the task's labels as they stand
+    catalog:sax@sax1203                     a frozen set, exactly as it was frozen
+    catalog:sax?sax=foreground vs absent    two classes; clips that fit neither are left out
+
+Without classes, any clip may have any of the task's tags (multilabel): foreground and background are both present, and
+a tag that nobody has answered, or that is in dispute, counts nowhere. A clip weighs as much as its consensus is sure.
+Groups are those of the recordings. The workspace is the current folder, or the nearest above it that is one;
+EARMARK_DATABASE_URL says where its database is, if elsewhere.
+"""
+
+PREFIX = "catalog:"
+
+
+def is_catalog(path: Path | str) -> bool:
+    """Whether a name means a task of the catalog, not a folder."""
+    return str(path).startswith(PREFIX)
+
+
+def read(root: Path | str) -> Manifest:
+    """The manifest of `catalog:TASK`, `catalog:TASK@SET` or `catalog:TASK?WHERE`.
+
+    Raises:
+        CatalogError: no workspace here, or its database cannot be used. NotFoundError: no such task or set.
+        InputError: a where-expression that makes no sense.
+        LayoutError: no labelled clip.
+    """
+    try:
+        from earmark.catalog import sets
+        from earmark.catalog.database import Workspace
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(
+            f'{root} needs {error.name!r}, which is not installed: pip install "earmark[catalog]"'
+        ) from None
+    task, name, where = parse(str(root))
+    workspace = Workspace.open(None, load_settings().database_url)
+    with workspace.catalog() as catalog:
+        if name is None:
+            found = sets.labelled(workspace, catalog, task, where)
+        else:
+            found = sets.load(workspace, catalog, task, name, where)
+    return manifest_of(found, workspace.root, str(root))
+
+
+def parse(text: str) -> tuple[str, str | None, str | None]:
+    """Task, set and where-expression of a name; InputError where it names no task."""
+    rest, mark, where = text.removeprefix(PREFIX).partition("?")
+    task, at, name = rest.partition("@")
+    if not task.strip() or (at and not name.strip()) or (mark and not where.strip()):
+        raise InputError(f"{text!r}: expected catalog:TASK, catalog:TASK@SET or catalog:TASK?WHERE.")
+    return task.strip(), name.strip() or None, where.strip() or None
+
+
+def manifest_of(found: ClipSet, root: Path, name: str) -> Manifest:
+    """A set of clips as a manifest.
+
+    Raises:
+        LayoutError: there are none.
+    """
+    if not found.rows:
+        why = ", ".join(f"{count} {reason}" for reason, count in found.left_out.items())
+        raise LayoutError(
+            f"{name}: no labelled clip{f' (left out: {why})' if why else ''}; label some with `earmark serve`, or "
+            "import labels with `earmark catalog import`."
+        )
+    if found.left_out:
+        log.info(
+            "%s: %d clips; left out: %s",
+            name,
+            len(found.rows),
+            ", ".join(f"{count} {why}" for why, count in found.left_out.items()),
+        )
+    if found.classes:
+        vocabulary = Vocabulary(found.classes, "exclusive")
+        items = [_of_class(row, name) for row in found.rows]
+        empty = [one for one, count in found.counts().items() if not count]
+        if empty:
+            raise LayoutError(f"{name}: no labelled clip of the class {empty[0]!r}; label some, or leave it out.")
+    else:
+        vocabulary = Vocabulary(found.task.tags, "multilabel")
+        items = [_of_tags(row, found.task.tags, name) for row in found.rows]
+    return build(items, root=root, layout=NAME, name=name.removeprefix(PREFIX), vocabulary=vocabulary)
+
+
+def _of_class(row: SetRow, name: str) -> Item:
+    return _item(row, (str(row.class_name),), (), name)
+
+
+def _of_tags(row: SetRow, tags: Iterable[str], name: str) -> Item:
+    heard = tuple(tag for tag, (value, _) in row.values.items() if value.is_present)
+    return _item(row, heard, tuple(tag for tag in tags if tag not in row.values), name)
+
+
+def _item(row: SetRow, labels: tuple[str, ...], unlabelled: tuple[str, ...], name: str) -> Item:
+    sure = [confidence for _, confidence in row.values.values()]
+    return Item(
+        path=row.path,
+        labels=labels,
+        start_s=row.start_s or None,
+        stop_s=row.stop_s,
+        group=row.group,
+        weight=max(1e-3, sum(sure) / len(sure)) if sure else 1.0,
+        licence=row.licence,
+        source=row.source,
+        unlabelled=unlabelled,
+        where=f"{name} clip {row.clip_id}",
+    )
