@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import logging
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -116,8 +118,27 @@ def test_bad_input_is_one_sentence_and_exit_2(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    for name in ("dog/a.wav", "rain/b.wav"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).touch()
     done = earmark(*arguments)
     assert done.returncode == 2
     assert said in done.stderr
     assert "Traceback" not in done.stderr
     assert done.stdout == ""
+
+
+@pytest.mark.parametrize("verb", ["train", "check"])
+def test_the_folder_is_looked_at_before_torch_is_imported(verb: str, tmp_path: Path) -> None:
+    code = (
+        "import sys\n"
+        "from earmark.cli.main import run\n"
+        f"sys.argv = ['earmark', '{verb}', 'nowhere', '--out', 'm']\n"
+        "try:\n"
+        "    run()\n"
+        "except SystemExit as left:\n"
+        "    print(left.code, 'torch' in sys.modules)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert done.stdout == "2 False\n", done.stderr
+    assert done.stderr == "earmark: nowhere: no such folder; give the folder that holds the sounds.\n"

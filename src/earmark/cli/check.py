@@ -28,9 +28,11 @@ def check(
 ) -> None:
     """Show counts, batch shapes and ranges, pictures before and after augmentation; learn one batch by heart."""
     console = Console(as_json=as_json)
+    from earmark import layouts
     from earmark.recipes import load_recipe
 
     chosen = load_recipe(recipe, overrides)
+    manifest = layouts.read(data, layout=layout)  # torch takes seconds, and most mistakes are in a folder's name
     with need_extra("train"):
         from earmark.settings import limit_native_threads
 
@@ -41,6 +43,7 @@ def check(
     plan = make_plan(
         data,
         chosen,
+        manifest=manifest,
         layout=layout,
         group_by=group_by,
         folds=folds,

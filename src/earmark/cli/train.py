@@ -42,11 +42,13 @@ def train(
 ) -> None:
     """Train a tagger on a folder of sounds, evaluate it, and write its model folder and report."""
     console = Console(as_json=as_json)
+    from earmark import layouts
     from earmark.recipes import load_recipe
 
     if seed is not None:
         overrides = [*overrides, f"training.seed={seed}"]
     chosen = load_recipe(recipe, overrides)
+    manifest = layouts.read(data, layout=layout)  # torch takes seconds, and most mistakes are in a folder's name
     with need_extra("train"):
         from earmark.settings import limit_native_threads
 
@@ -57,6 +59,7 @@ def train(
         data,
         out,
         recipe=chosen,
+        manifest=manifest,
         layout=layout,
         group_by=group_by,
         leave_out=leave_out,

@@ -82,6 +82,7 @@ def make_plan(
     data: Path,
     recipe: Recipe,
     *,
+    manifest: Manifest | None = None,
     layout: str | None = None,
     group_by: Sequence[str] = (),
     leave_out: Sequence[str] = (),
@@ -94,6 +95,7 @@ def make_plan(
 
     Args:
         data: a folder in a known layout, or a manifest file.
+        manifest: what `earmark.layouts.read` says of `data`, where that was asked already.
         layout: its name, where looking is not to decide.
         group_by: patterns on file names, `REGEX` or `tag=REGEX`: what must never be split.
         leave_out: tags whose clips are not trained on, but heard afterwards as unknown sounds.
@@ -106,7 +108,8 @@ def make_plan(
     settings = settings or load_settings()
     progress = progress or Quiet()
     notes: list[str] = []
-    manifest = layouts.read(data, layout=layout)
+    if manifest is None:
+        manifest = layouts.read(data, layout=layout)
     if recipe.vocabulary == "multilabel" and manifest.is_exclusive:
         manifest = replace(manifest, vocabulary=Vocabulary(manifest.vocabulary.tags, "multilabel"))
     if recipe.vocabulary == "exclusive" and not manifest.is_exclusive:

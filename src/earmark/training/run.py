@@ -11,8 +11,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from earmark import layouts
 from earmark.bundle.save import check_target
 from earmark.bundle.schema import Refusal
+from earmark.data.manifest import Manifest
 from earmark.data.splits import fold_split
 from earmark.errors import InputError, Interrupted
 from earmark.evaluation.evaluate import Evaluation
@@ -66,6 +68,7 @@ def train(
     out: Path,
     *,
     recipe: Recipe,
+    manifest: Manifest | None = None,
     layout: str | None = None,
     group_by: Sequence[str] = (),
     leave_out: Sequence[str] = (),
@@ -87,7 +90,7 @@ def train(
     Args:
         data: a folder of sounds in a known layout, or a manifest.
         out: the model folder to write.
-        layout, group_by, leave_out, folds, allow_leak: see `earmark.training.plan.make_plan`.
+        manifest, layout, group_by, leave_out, folds, allow_leak: see `earmark.training.plan.make_plan`.
         ensemble: with `folds`: bundle the folds' nets as one model; else only the report is written.
         device: auto, cpu or cuda.
         resume: insist on going on from unfinished work; `fresh`: throw it away.
@@ -102,11 +105,14 @@ def train(
     if not keep_model and out.exists() and any(out.iterdir()):
         raise InputError(f"{out}: holds files already; a cross-validation without a model needs a folder of its own.")
     check_target(out, replace=replace_model)
+    if manifest is None:  # before anything is said of a device: most mistakes are in a folder's name
+        manifest = layouts.read(data, layout=layout)
     chosen = choose_device(device, recipe.training.precision)
     log.info("training on %s", chosen.sentence)
     plan = make_plan(
         data,
         recipe,
+        manifest=manifest,
         layout=layout,
         group_by=group_by,
         leave_out=leave_out,
