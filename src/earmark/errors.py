@@ -95,3 +95,7 @@ class BusyError(CatalogError):
     """The database is held by others for longer than one waits; the same again may succeed."""
 
     exit_code = 1
+
+
+class UnreachableError(CatalogError):
+    """The database does not answer, or cannot be read or written just now."""

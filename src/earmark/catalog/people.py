@@ -109,6 +109,17 @@ def _check_role(role: str) -> None:
         raise CatalogError(f"role {role!r}: expected one of {', '.join(ROLES)}.")
 
 
+def add_guest(catalog: Catalog, *, now: int | None = None) -> tuple[Person, str]:
+    """Somebody who helps without an invite, under a drawn name; gives who one is now, and the secret of the session."""
+    at = now_us() if now is None else now
+
+    def work(connection: Connection) -> tuple[Person, str]:
+        found = _insert(connection, f"guest {secrets.token_hex(4)}", "annotator", None, kind="guest")
+        return _person(connection, Annotator.id == found), _start_session(connection, found, SESSION_S, at)
+
+    return catalog.run(work)
+
+
 def find_person(catalog: Catalog, person: int | str) -> Person:
     """Somebody by row or name; NotFoundError where there is nobody."""
     with catalog.read() as connection:
@@ -233,6 +244,18 @@ def end_session(catalog: Catalog, secret: str) -> None:
     over = sa.update(Session).where(Session.token_hash == digest(secret), Session.revoked_at.is_(None))
     with catalog.write() as connection:
         connection.execute(over.values(revoked_at=now_us()))
+
+
+def revoke_session(catalog: Catalog, session_id: int, *, by: int | None = None) -> None:
+    """End one session; NotFoundError where there is none of this number."""
+
+    def work(connection: Connection) -> None:
+        over = sa.update(Session).where(Session.id == session_id).values(revoked_at=now_us())
+        if connection.execute(over).rowcount == 0:
+            raise NotFoundError(f"session {session_id}: there is none of this number.")
+        _log(connection, by, "session revoked", {"session": session_id})
+
+    catalog.run(work)
 
 
 def revoke_sessions(catalog: Catalog, person_id: int, *, by: int | None = None) -> int:

@@ -9,7 +9,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from earmark.errors import BusyError, CatalogError
+from earmark.errors import BusyError, CatalogError, UnreachableError
 
 _BROKEN_OFF = {"40001", "40P01"}  # SQLSTATE serialization_failure, deadlock_detected
 _WAITED = {"55P03", "57014"}  # lock_not_available, query_canceled (by a time limit)
@@ -54,9 +54,9 @@ def _sqlite(url: URL, error: DBAPIError) -> CatalogError | None:
             f"{file} is damaged ({said}): put a copy in its place (`earmark catalog backup` makes them)."
         )
     if "unable to open" in said or "readonly" in said:
-        return CatalogError(f"{file} cannot be opened to write: check that it and its folder are there and yours.")
+        return UnreachableError(f"{file} cannot be opened to write: check that it and its folder are there and yours.")
     if "disk is full" in said or "disk i/o" in said:
-        return CatalogError(f"{file} cannot be written ({said}): check that the disk has room and works.")
+        return UnreachableError(f"{file} cannot be written ({said}): check that the disk has room and works.")
     return None
 
 
@@ -69,7 +69,7 @@ def _postgresql(url: URL, error: DBAPIError) -> CatalogError | None:
         return BusyError(f"{shown(url)} is busy ({said}); try again.")
     lost = error.connection_invalidated or (not state and isinstance(error, OperationalError | InterfaceError))
     if lost or state[:2] in ("08", "28", "3D", "53", "57"):  # connection, login, no such database, resources, shutdown
-        return CatalogError(
+        return UnreachableError(
             f"{shown(url)} is out of reach ({said}): check that it runs, and EARMARK_DATABASE_URL or --database."
         )
     if state == "42501":

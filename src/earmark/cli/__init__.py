@@ -17,6 +17,7 @@ from earmark.cli import (
     inspect,
     recipes,
     reset,
+    serve,
     tag,
     train,
 )
@@ -36,6 +37,7 @@ VERBS: tuple[Callable[[typer.Typer], None], ...] = (
     inspect.register,
     recipes.register,
     reset.register,
+    serve.register,
     tag.register,
     train.register,
 )

@@ -1,0 +1,184 @@
+"""What the pages of `earmark.web` show beside the queue: one clip, examples, one's own numbers, sessions, disputes.
+
+Each is a few rows through an index, but for disputes, which are looked for among the clips labelled last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from earmark.catalog.agreeing import Agreed, consensus
+from earmark.catalog.current import in_force, labels_of
+from earmark.catalog.database import Catalog, now_us
+from earmark.catalog.status import LOOKED_AT
+from earmark.catalog.tables import Annotation, Annotator, Answered, Clip, Recording, Session, TaskClip
+from earmark.catalog.tasks import TaskInfo, find_task
+from earmark.errors import NotFoundError
+from earmark.types import LabelValue
+
+DAY_US = 86_400_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class ClipInfo:
+    """A clip and where its sound lies; fields as of `earmark.catalog.queueing.Held`."""
+
+    clip_id: int
+    recording_id: int
+    name: str
+    uri: str
+    file: str | None
+    start: int
+    stop: int
+    sample_rate_hz: int
+    file_sha256: str
+
+    @property
+    def seconds(self) -> float:
+        return (self.stop - self.start) / self.sample_rate_hz
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A clip whose answer for one tag is known."""
+
+    clip_id: int
+    tag: str
+    value: LabelValue
+
+
+@dataclass(frozen=True, slots=True)
+class Numbers:
+    """What one person has done for a task: answers in force, those of the last 24 hours, and labels of each day.
+
+    days: (days since 1970, UTC, labels), of days with labels, the oldest first.
+    """
+
+    labels: int
+    skips: int
+    unusable: int
+    today: int
+    days: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SessionInfo:
+    """Somebody who is logged in."""
+
+    id: int
+    person_id: int
+    person: str
+    created_at: int
+    expires_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Dispute:
+    """A clip that people disagree about.
+
+    Attributes:
+        agreed: tag -> what comes nearest to an answer.
+        said: name -> their answers.
+    """
+
+    clip: ClipInfo
+    agreed: Mapping[str, Agreed]
+    said: Mapping[str, Mapping[str, LabelValue]]
+
+
+_CLIP = (
+    *(Clip.id.label("clip_id"), Clip.recording_id, Recording.name, Recording.uri, Clip.file, Clip.start, Clip.stop),
+    *(Recording.sample_rate_hz, Recording.file_sha256),
+)
+
+
+def find_clip(catalog: Catalog, task_id: int, clip_id: int) -> ClipInfo:
+    """A clip of a task; NotFoundError where it is not in it."""
+    query = sa.select(*_CLIP).join_from(Clip, Recording).join(TaskClip, TaskClip.clip_id == Clip.id)
+    with catalog.read() as connection:
+        row = connection.execute(query.where(TaskClip.task_id == task_id, Clip.id == clip_id)).one_or_none()
+    if row is None:
+        raise NotFoundError(f"clip {clip_id} is not in this task.")
+    return ClipInfo(**row._mapping)
+
+
+def examples(catalog: Catalog, task: TaskInfo, *, most: int = 1) -> list[Example]:
+    """Gold clips to learn by: up to `most` for each tag and answer, in the task's order, `unsure` left out."""
+    query = (
+        sa.select(TaskClip.clip_id, TaskClip.gold)
+        .where(TaskClip.task_id == task.id, TaskClip.gold.is_not(None))
+        .order_by(TaskClip.place)
+        .limit(200)
+    )
+    with catalog.read() as connection:
+        rows = connection.execute(query).all()
+    found: list[Example] = []
+    for tag in task.tags:
+        for value in task.scale:
+            clips = [row.clip_id for row in rows if row.gold.get(tag) == value]
+            found += [Example(clip, tag, value) for clip in clips[:most]]
+    return found
+
+
+def numbers_of(catalog: Catalog, task_id: int, person_id: int, *, now: int | None = None) -> Numbers:
+    """One's own numbers: as much work as one has answers."""
+    at = now_us() if now is None else now
+    mine = (Answered.annotator_id == person_id, Answered.task_id == task_id)
+    query = sa.select(Annotation.kind, Annotation.at).join_from(Answered, Annotation).where(*mine)
+    kinds = {"label": 0, "skip": 0, "unusable": 0}
+    days: dict[int, int] = {}
+    today = 0
+    with catalog.read() as connection:
+        for row in connection.execute(query):
+            kinds[row.kind] += 1
+            if row.kind == "label":
+                days[row.at // DAY_US] = days.get(row.at // DAY_US, 0) + 1
+                today += row.at > at - DAY_US
+    return Numbers(kinds["label"], kinds["skip"], kinds["unusable"], today, tuple(sorted(days.items())))
+
+
+def labels_by_day(catalog: Catalog, task_id: int, *, days: int = 30, now: int | None = None) -> list[tuple[int, int]]:
+    """(days since 1970, UTC, labels of that day in force) of the last `days` days that have any, the oldest first."""
+    at = now_us() if now is None else now
+    later = sa.orm.aliased(Annotation)
+    since = (at // DAY_US - days + 1) * DAY_US
+    mine = (Annotation.task_id == task_id, Annotation.at >= since, Annotation.kind == "label")
+    query = sa.select((Annotation.at - Annotation.at % DAY_US).label("start"), sa.func.count().label("n"))
+    query = query.where(*mine, Annotation.origin == "person", in_force(later)).group_by("start").order_by("start")
+    with catalog.read() as connection:
+        return [(row.start // DAY_US, row.n) for row in connection.execute(query)]
+
+
+def list_sessions(catalog: Catalog, *, now: int | None = None, limit: int = 200) -> list[SessionInfo]:
+    """Everybody who is logged in, the newest session first."""
+    at = now_us() if now is None else now
+    query = (
+        sa.select(Session.id, Annotator.id.label("person_id"), Annotator.name, Session.created_at, Session.expires_at)
+        .join_from(Session, Annotator)
+        .where(Session.revoked_at.is_(None), Session.expires_at > at, Annotator.active)
+        .order_by(Session.id.desc())
+        .limit(limit)
+    )
+    with catalog.read() as connection:
+        return [SessionInfo(*row) for row in connection.execute(query)]
+
+
+def disputes(catalog: Catalog, task: int | str, *, limit: int = 50) -> list[Dispute]:
+    """Clips in dispute, the least sure first, of those that were labelled last."""
+    with catalog.read() as connection:
+        info = find_task(connection, task)
+        latest = sa.select(Annotation.clip_id).where(Annotation.task_id == info.id, Annotation.kind == "label")
+        latest = latest.order_by(Annotation.task_id.desc(), Annotation.at.desc()).limit(2 * LOOKED_AT)
+        clips = list(dict.fromkeys(connection.execute(latest).scalars()))[:LOOKED_AT]
+        found = consensus(connection, info, clips=clips)
+        wanted = found.disputed[:limit]
+        names = dict(connection.execute(sa.select(Annotator.id, Annotator.name)).tuples().all())
+        said: dict[int, dict[str, dict[str, LabelValue]]] = {clip: {} for clip in wanted}
+        for word in labels_of(connection, info.id, clips=wanted):
+            said[word.clip_id][names[word.annotator_id]] = word.values
+        rows = connection.execute(sa.select(*_CLIP).join_from(Clip, Recording).where(Clip.id.in_(wanted)))
+        infos = {row.clip_id: ClipInfo(**row._mapping) for row in rows}
+    return [Dispute(infos[clip], found.clips[clip], said[clip]) for clip in wanted]

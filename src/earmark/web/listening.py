@@ -1,0 +1,34 @@
+"""The socket that the server listens on, opened before anything is promised."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from earmark.errors import InputError
+
+
+@contextmanager
+def listen(host: str, port: int) -> Iterator[socket.socket]:
+    """A bound socket, closed at the end.
+
+    Raises:
+        InputError: the port is taken or forbidden, or the host is none of this machine's.
+    """
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        family, kind, protocol, _, address = found[0]
+        listening = socket.socket(family, kind, protocol)
+    except OSError as error:
+        raise InputError(f"--host {host}: {error.strerror or error}; 127.0.0.1 is this machine alone.") from None
+    with listening:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listening.bind(address)
+        except OSError as error:
+            raise InputError(
+                f"{host} port {port} cannot be listened on ({(error.strerror or str(error)).lower()}): "
+                "choose another --port, or --port 0 for any that is free."
+            ) from None
+        yield listening
