@@ -261,7 +261,8 @@ def test_an_add_that_is_killed_leaves_whole_files_or_nothing_and_the_next_goes_o
         process = _started(workspace, folder)
         assert process.stdout is not None
         assert process.stdout.readline() == b"open\n"
-        time.sleep(rng.uniform(0.0, 1.5))
+        _wait_for(catalog, rng.randrange(4))
+        time.sleep(rng.uniform(0.0, 0.1))
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
         process.stdout.close()
@@ -276,6 +277,14 @@ def test_an_add_that_is_killed_leaves_whole_files_or_nothing_and_the_next_goes_o
     clips = _clips(catalog)
     assert [clip.chunk_id for clip in clips] == [f"{n:06d}" for n in range(1, len(clips) + 1)]
     assert sorted(path.name for path in workspace.audio_dir.iterdir()) == sorted(f"{c.chunk_id}.wav" for c in clips)
+
+
+def _wait_for(catalog: Catalog, more: int) -> None:
+    """Until so many recordings have come in, so that the moment falls into the work however slow the machine is."""
+    wanted = len(_recordings(catalog)) + more
+    end = time.monotonic() + 60
+    while len(_recordings(catalog)) < wanted and time.monotonic() < end:
+        time.sleep(0.01)
 
 
 def _check_whole(workspace: Workspace, catalog: Catalog) -> None:

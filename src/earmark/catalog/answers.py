@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from earmark.catalog.current import labels_of
-from earmark.catalog.places import move
 from earmark.catalog.tables import Annotation, AnnotationValue, Answered, Tag
 from earmark.catalog.tasks import TaskInfo, insert_new
 from earmark.catalog.trouble import MetAnotherError
@@ -114,34 +112,3 @@ def sent_before(
     if (row.task_id, row.clip_id, row.kind) == (task_id, clip_id, kind) and values_of(connection, row.id) == values:
         return int(row.id)
     raise ConflictError(f"client_key {client_key!r} was used for another answer: give each answer a key of its own.")
-
-
-def add_imported(connection: Connection, task: TaskInfo, rows: Iterable[Row]) -> int:
-    """Answers from another program, in the caller's transaction; gives how many were new.
-
-    Each counts towards its clip's overlap, though it may go beyond it. What the same annotator has said of a clip
-    already is left as it is where it says the same, and else replaced; so an import that is done again adds nothing.
-
-    Args:
-        rows: of clips that are in the task's queue, checked (`TaskInfo.check`), with origin `import`; one annotator
-            has one row a clip.
-    """
-    wanted = list(rows)
-    before: dict[tuple[int, int], tuple[int, str, Mapping[str, LabelValue]]] = {}
-    clips = sorted({row.clip_id for row in wanted})
-    for start in range(0, len(clips), 1000):
-        kinds = ("label", "skip", "unusable")
-        for said in labels_of(connection, task.id, kinds=kinds, clips=clips[start : start + 1000]):
-            if said.origin != "adjudication":
-                before[said.clip_id, said.annotator_id] = (said.annotation_id, said.kind, said.values)
-    added = 0
-    for row in wanted:
-        found = before.get((row.clip_id, row.annotator_id))
-        if found is not None and found[1:] == (row.kind, row.values):
-            continue
-        insert_answer(connection, task, row, replaces=found[0] if found else None)
-        counts = int(row.kind != "skip") - int(found is not None and found[1] != "skip")
-        if counts:
-            move(connection, task.id, task.overlap, row.clip_id, answers=counts)
-        added += 1
-    return added

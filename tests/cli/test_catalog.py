@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+from typer.testing import CliRunner
+
+from earmark.cli.main import app
+from earmark.errors import EarmarkError, InputError
+
+Earmark = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture
+def earmark(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Earmark:
+    """`earmark catalog ... --json` in an empty folder: its object."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("EARMARK_DATABASE_URL", raising=False)
+
+    def run(*arguments: str) -> dict[str, Any]:
+        done = CliRunner().invoke(app, ["catalog", *arguments, "--json"])
+        if isinstance(done.exception, EarmarkError):
+            raise done.exception
+        assert done.exit_code == 0, done.output
+        found: dict[str, Any] = json.loads(done.stdout)
+        return found
+
+    return run
+
+
+def _sounds(folder: Path, count: int) -> None:
+    folder.mkdir()
+    for i in range(count):
+        rng = np.random.default_rng(i)
+        soundfile.write(folder / f"band{i}_song.wav", 0.1 * rng.standard_normal(24000), 8000)
+
+
+def test_from_nothing_to_a_task_that_is_ordered_anew(earmark: Earmark, tmp_path: Path) -> None:
+    _sounds(tmp_path / "songs", 2)
+    (tmp_path / "songs" / "broken.wav").write_bytes(b"no")
+    assert earmark("init")["workspace"] == str(tmp_path)
+    added = earmark("add", "songs", "--chunk", "500ms", "--group-by", r"^(band\d)")
+    assert added["recordings"] == ["songs/band0_song.wav", "songs/band1_song.wav"]
+    assert (added["clips"], [one["path"] for one in added["quarantined"]]) == (12, ["songs/broken.wav"])
+    scale = ("--scale", "foreground,background,absent")
+    made = earmark("task", "new", "sax", "--tags", "sax, vocals", *scale, "--overlap", "2", "--lease", "5m")
+    assert (made["tags"], made["clips"]) == (["sax", "vocals"], 12)
+    assert earmark("queue", "sax", "--by", "balanced") == {"task": "sax", "by": "balanced", "scored": None}
+    (tmp_path / "scores.csv").write_text("clip,score\n1,0.5\n2,0.9\n99,1\n")
+    assert earmark("queue", "sax", "--by", "uncertainty", "--scores", "scores.csv")["scored"] == 2
+    (listed,) = earmark("task", "list")["tasks"]
+    assert (listed["policy"], listed["overlap"], listed["clips"], listed["done"]) == ("uncertainty", 2, 12, 0)
+    assert earmark("task", "refresh", "sax")["clips"] == 0
+    assert earmark("backup", "copy.db")["bytes"] == (tmp_path / "copy.db").stat().st_size
+
+
+def test_people_come_and_go(earmark: Earmark) -> None:
+    earmark("init")
+    earmark("people", "add", "ann", "--role", "admin")
+    earmark("people", "add", "bob")
+    invited = earmark("people", "invite", "--uses", "3", "--days", "1", "--note", "class")
+    assert len(invited["invite"]) > 40
+    earmark("people", "role", "bob", "--to", "viewer")
+    earmark("people", "shut-out", "bob")
+    rows = {row["name"]: row for row in earmark("people", "list")["people"]}
+    assert (rows["ann"]["role"], rows["bob"]["role"], rows["bob"]["active"]) == ("admin", "viewer", False)
+    earmark("people", "let-in", "bob")
+    done = [entry["what"] for entry in earmark("people", "log")["log"]]
+    assert done[0] == "let in again"
+    assert "invite made" in done
+    with pytest.raises(InputError, match=r"a password cannot be asked for with --json"):
+        earmark("people", "password", "bob")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["add", "x", "--chunk", "five"], r"--chunk 'five': expected a length such as 5s"),
+        (["add", "nothing"], r"nothing does not exist"),
+        (["task", "new", "t", "--tags", ""], r"tags \(none\)"),
+        (["task", "new", "t", "--tags", "a", "--tag-help", "a"], r"--tag-help 'a': expected TAG=TEXT"),
+        (["task", "new", "t", "--tags", "a", "--instructions", "@none"], r"@none: the file cannot be read"),
+        (["queue", "t", "--by", "random", "--scores", "s.csv"], r"--scores order by uncertainty"),
+        (["queue", "t", "--by", "random"], r"no task 't': there is none yet"),
+        (["people", "role", "eve", "--to", "admin"], r"there is nobody of this name"),
+    ],
+)
+def test_bad_input_is_one_sentence(earmark: Earmark, arguments: list[str], said: str) -> None:
+    earmark("init")
+    with pytest.raises(InputError, match=said):
+        earmark(*arguments)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("a,b\n1,2\n", r"expected the columns clip and score, found a, b"),
+        ("clip,score\n1,x\n", r"line 2: expected a clip and a number, found '1', 'x'"),
+    ],
+)
+def test_a_table_of_scores_that_cannot_be_read_names_the_line(
+    earmark: Earmark, tmp_path: Path, text: str, said: str
+) -> None:
+    earmark("init")
+    (tmp_path / "s.csv").write_text(text)
+    with pytest.raises(InputError, match=said):
+        earmark("queue", "t", "--by", "uncertainty", "--scores", "s.csv")
+
+
+def test_without_a_workspace_it_says_how_to_make_one(earmark: Earmark) -> None:
+    with pytest.raises(InputError, match=r"no folder above it is one: make one with `earmark catalog init`"):
+        earmark("task", "list")
