@@ -200,3 +200,11 @@ def test_a_file_name_need_not_be_utf_8(folder: Path, tmp_path: Path) -> None:
     assert json.dumps(found.to_json())
     write_report(found, tmp_path / "page.html", next_step(found, folder))
     assert "site0_" in (tmp_path / "page.html").read_text("utf-8")
+
+
+def test_rumbles_of_elephants_are_no_copies(data_dir: Path, tmp_path: Path) -> None:
+    for number in (1, 2, 23, 24, 28, 29, 30, 31):
+        shutil.copy(data_dir / f"animals/elephant/elephant_{number}.ogg", tmp_path)
+    found = look(tmp_path)
+    names = found.files["recording"].tolist()
+    assert [[names[row] for row in cluster] for cluster in found.copies] == [["elephant_29.ogg", "elephant_30.ogg"]]

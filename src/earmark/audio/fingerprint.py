@@ -14,6 +14,7 @@ wholly outside 150 to 3600 Hz. 24,000 fingerprints of 4 million words are search
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -36,6 +37,21 @@ _BLOCK = 64  # frames at a time stay in the processor's cache
 _TABLES = range(0, 32, 4)  # each index takes the bits from here on, round the word's end
 _KEY_BITS = (16, 24)  # few words: short keys find more; many words: long keys keep chance meetings rare
 _NEIGHBOURS = 12  # entries of one key that each entry is compared with
+
+
+class Candidate(NamedTuple):
+    """Two fingerprints that look like those of one recording.
+
+    Attributes:
+        i, j: which, i < j.
+        error_rate: share of the bits that differ where they lie on each other.
+        lag: place in j minus place in i, in words, of what lies on each other.
+    """
+
+    i: int
+    j: int
+    error_rate: float
+    lag: int
 
 
 def fingerprint(samples: Samples, sample_rate_hz: int) -> Words:
@@ -91,10 +107,8 @@ _HANN = np.hanning(WINDOW).astype(np.float32)
 _FILTERS = _filters()
 
 
-def find_copies(
-    fingerprints: Sequence[Words], *, max_ber: float = 0.32, least_words: int = 10
-) -> list[tuple[int, int, float]]:
-    """Pairs (i, j, bit error rate) with i < j of fingerprints of one recording.
+def find_copies(fingerprints: Sequence[Words], *, max_ber: float = 0.32, least_words: int = 10) -> list[Candidate]:
+    """Pairs of fingerprints that look like those of one recording; `earmark.audio.copies` listens whether they are.
 
     n words that lie on each other are taken for one recording where fewer than max_ber - 0.5 / sqrt(n) of their bits
     differ: short sounds, of which two can be alike by chance, have to agree better (0.2 for 0.25 s, 0.29 for 5 s).
@@ -113,12 +127,13 @@ def find_copies(
     words = np.concatenate(fingerprints).astype(np.uint32)
     owner = np.repeat(np.arange(len(fingerprints)), lengths)
     candidates = _candidates(words, owner, starts)
-    best: dict[tuple[int, int], float] = {}
+    best: dict[tuple[int, int], Candidate] = {}
     for i, j, lag in candidates.tolist():
         rate, n = _error_rate(fingerprints[i], fingerprints[j], lag)
-        if n >= least_words and rate <= max_ber - 0.5 / np.sqrt(n) and rate < best.get((i, j), 1.0):
-            best[i, j] = rate
-    return [(i, j, rate) for (i, j), rate in sorted(best.items())]
+        if n >= least_words and rate <= max_ber - 0.5 / np.sqrt(n):
+            found = Candidate(i, j, rate, lag)
+            best[i, j] = min(best.get((i, j), found), found, key=lambda candidate: candidate.error_rate)
+    return [candidate for _, candidate in sorted(best.items())]
 
 
 def _candidates(words: Words, owner: Ints, starts: Ints) -> Ints:
@@ -154,7 +169,7 @@ def _agree_around(words: Words, a: Ints, b: Ints) -> npt.NDArray[np.bool_]:
     for offsets, limit in (((-2, -1, 1, 2), 0.45), ((-4, -3, 0, 3, 4), 0.38)):  # most chance meetings end at the first
         for offset in offsets:
             x = words[np.clip(a[alive] + offset, 0, last)] ^ words[np.clip(b[alive] + offset, 0, last)]
-            differing[alive] += _bits(x)
+            differing[alive] += bits(x)
         seen += len(offsets)
         alive = alive[differing[alive] < limit * 32 * seen]
     alike = np.zeros(len(a), dtype=bool)
@@ -172,10 +187,10 @@ def _error_rate(a: Words, b: Words, lag: int) -> tuple[float, int]:
     shorter = min(np.count_nonzero(a), np.count_nonzero(b))
     if heard == 0 or heard < 0.6 * shorter:
         return 1.0, 0
-    return float(_bits(x[both] ^ y[both]).sum() / (32 * heard)), heard
+    return float(bits(x[both] ^ y[both]).sum() / (32 * heard)), heard
 
 
-def _bits(words: Words) -> Ints:
+def bits(words: Words) -> Ints:
     """How many bits of each word are set (np.bitwise_count needs NumPy 2)."""
     return np.asarray(_POPCOUNT[words & np.uint32(0xFFFF)] + _POPCOUNT[words >> np.uint32(16)])
 

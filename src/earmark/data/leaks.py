@@ -44,7 +44,7 @@ def find_leaks(
     Args:
         manifest: rows without a split are in none, and cannot leak.
         audio_hashes: (n,) hash of each row's decoded samples; None where it is not known.
-        copies: pairs of rows that hold copies of one recording (`fingerprint.find_copies`).
+        copies: pairs of rows that hold copies of one recording (`earmark.data.copies`).
     """
     splits = manifest.rows["split"].tolist()
     recordings = manifest.rows["recording"].tolist()

@@ -13,7 +13,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from earmark.audio.fingerprint import fingerprint
+from earmark.audio.fingerprint import RATE_HZ, fingerprint
+from earmark.audio.signal import resample
 from earmark.data.manifest import Manifest
 from earmark.data.store import Store
 from earmark.errors import CacheError, InputError
@@ -189,6 +190,13 @@ class Prepared:
         first = int(self._offsets[recording])
         shard: npt.NDArray[np.int16] = self.shards[self._shard_of[recording]]
         return shard[first : first + int(self._sizes[recording])]
+
+    def excerpt(self, recording: int, start_s: float, stop_s: float) -> Samples:
+        """(n,) float32 of a recording at the fingerprint's 8 kHz, to compare it with another."""
+        rate = self.sample_rate_hz
+        pcm = self.pcm(recording)[round(start_s * rate) : round(stop_s * rate)]
+        samples: Samples = resample(pcm.astype(np.float32) * self.scales[recording], rate, RATE_HZ)
+        return samples
 
     def resident(self, max_bytes: int) -> Resident | None:
         """All recordings in one array to move to a device once; None where that takes more than `max_bytes`."""

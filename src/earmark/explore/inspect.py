@@ -14,7 +14,6 @@ import pandas as pd
 
 from earmark import layouts
 from earmark.audio.find import find_audio, looks_like_audio
-from earmark.audio.fingerprint import find_copies
 from earmark.audio.pool import map_files, time_limits
 from earmark.data.group_names import Suggestion, suggest_groups
 from earmark.data.manifest import Manifest
@@ -22,6 +21,7 @@ from earmark.data.prepared import Quarantined
 from earmark.data.splits import group_by as apply_groups
 from earmark.errors import InputError
 from earmark.explore.confounds import Confound, find_confounds
+from earmark.explore.copies import copied_files
 from earmark.explore.findings import Finding, find_all
 from earmark.explore.measure import Measured, measure
 from earmark.types import Progress, Quiet, Reason, Verdict
@@ -191,13 +191,15 @@ def inspect(
     files["group"] = pd.Series(_groups(files, manifest), dtype=object)
     usable = [row for row, verdict in enumerate(files["verdict"]) if verdict != Verdict.QUARANTINED]
     exact = _equal(files, usable)
-    stored = files["fingerprint"].tolist()
-    progress.start("Looking for copies", None, "file")
-    try:
-        found = find_copies([np.frombuffer(stored[row], "<u4") for row in usable])
-    finally:
-        progress.stop()
-    pairs = [(usable[a], usable[b]) for a, b, _ in found]
+    found = copied_files(
+        files["path"].iloc[usable].tolist(),
+        [np.frombuffer(words, "<u4") for words in files["fingerprint"].iloc[usable]],
+        files["audio_sha256"].iloc[usable].tolist(),
+        workers=workers,
+        timeout_s=timeout_s,
+        progress=progress,
+    )
+    pairs = [(usable[a], usable[b]) for a, b in found]
     copies = _clusters([*pairs, *((c[0], other) for c in exact for other in c[1:])])
     confounds = find_confounds(files.iloc[usable], membership[usable], tags) if len(tags) > 1 else []
     guesses = suggest_groups(manifest) if manifest is not None and not group_by else []

@@ -6,13 +6,12 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from earmark import layouts
-from earmark.audio.fingerprint import find_copies
 from earmark.data.batches import Indices
+from earmark.data.copies import copies
 from earmark.data.group_names import suggest_groups
 from earmark.data.leaks import Leak, refuse_leaks
 from earmark.data.manifest import Manifest
@@ -28,9 +27,6 @@ from earmark.settings import Settings, load_settings
 from earmark.training.adapting import adapt
 from earmark.training.strangers import Strangers, part, prepare_strangers
 from earmark.types import Progress, Quiet, Vocabulary
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 log = logging.getLogger("earmark.training")
 
@@ -205,18 +201,12 @@ def _refuse_monitor(recipe: Recipe, manifest: Manifest) -> None:
 
 
 def copy_pairs(prepared: Prepared, progress: Progress | None = None) -> list[tuple[int, int]]:
-    """Pairs of rows whose recordings are (lossy) copies of each other, or the same file under two names."""
+    """Pairs of rows whose recordings are (lossy) copies of each other, or the same file under two names.
+
+    One row stands for each recording: its first.
+    """
     first_row: dict[int, int] = {}
     for row, recording in enumerate(prepared.recording_index):
         first_row.setdefault(int(recording), row)
-    order = sorted(first_row)
-    every = prepared.fingerprints(progress or Quiet())
-    prints = [every[recording] for recording in order]
-    pairs = [(order[a], order[b]) for a, b, _ in find_copies(prints)]
-    pairs += _same(prepared.recordings["audio_sha256"].tolist())
-    return sorted({(first_row[a], first_row[b]) for a, b in pairs if a in first_row and b in first_row})
-
-
-def _same(hashes: Iterable[str]) -> list[tuple[int, int]]:
-    seen: dict[str, int] = {}
-    return [(seen[value], i) for i, value in enumerate(hashes) if seen.setdefault(value, i) != i]
+    found = copies([prepared], progress)
+    return sorted((first_row[a], first_row[b]) for a, b in found if a in first_row and b in first_row)

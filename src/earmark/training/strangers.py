@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from earmark.audio.fingerprint import find_copies
 from earmark.data.batches import Indices
+from earmark.data.copies import copies
 from earmark.data.manifest import Manifest
 from earmark.data.prepare import prepare
 from earmark.data.prepared import Prepared
@@ -87,8 +87,8 @@ def prepare_strangers(
         timeout_s=settings.decode_timeout_s,
         progress=progress,
     )
-    copies = _copies(prepared, known, progress)
-    rows = np.flatnonzero(~np.isin(prepared.recording_index, copies)).astype(np.int64)
+    heard_already = _copies(prepared, known, progress)
+    rows = np.flatnonzero(~np.isin(prepared.recording_index, heard_already)).astype(np.int64)
     names = tuple(dict.fromkeys(tags))
     if not len(rows):
         raise InputError(
@@ -112,11 +112,6 @@ def prepare_strangers(
 def _copies(strange: Prepared, known: Prepared, progress: Progress) -> list[int]:
     """Recordings of `strange` that are copies of another file of `known`."""
     uris = [*known.recordings["uri"], *strange.recordings["uri"]]
-    hashes = [*known.recordings["audio_sha256"], *strange.recordings["audio_sha256"]]
     first = len(known.recordings)
-    at: dict[str, int] = {}
-    for recording in range(first):
-        at.setdefault(hashes[recording], recording)
-    pairs = [(at[value], i) for i, value in enumerate(hashes) if i >= first and value in at]
-    pairs += [(a, b) for a, b, _ in find_copies([*known.fingerprints(progress), *strange.fingerprints(progress)])]
+    pairs = copies([known, strange], progress)
     return sorted({b - first for a, b in pairs if a < first <= b and uris[a] != uris[b]})
