@@ -51,7 +51,7 @@ def find_original(connection: Connection, audio_sha256: str, words: Words) -> in
     near = sa.select(*columns, Recording.fingerprint).where(Recording.id.in_(ids)).order_by(Recording.id)
     rows = connection.execute(near).all()
     others = [np.frombuffer(row.fingerprint or b"", dtype="<u4").astype(np.uint32) for row in rows]
-    pairs = [(rate, other) for one, other, rate in find_copies([words, *others]) if one == 0]
+    pairs = [(rate, other) for one, other, rate, _ in find_copies([words, *others]) if one == 0]
     if not pairs:
         return None
     nearest = rows[min(pairs)[1] - 1]
