@@ -181,7 +181,7 @@ def _show(console: Console, found: Status) -> None:
         console.say(f"(in brackets: since {since['at'][:16].replace('T', ' ')} UTC)")
     tags = Table(box=None, padding=(0, 2))
     words = list(dict.fromkeys(word for values in found.per_tag.values() for word in values))
-    for heading in ("tag", *words, "alpha", "in dispute"):
+    for heading in ("tag", *words, "alpha", "disputed"):
         tags.add_column(heading, justify="left" if heading == "tag" else "right")
     for tag, values in found.per_tag.items():
         agreed = found.agreement.get(tag)

@@ -1,0 +1,131 @@
+"""`catalog:TASK` is read like a folder of sounds."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from catalog_rows import RATE_HZ, add_song
+
+from earmark import layouts
+from earmark.audio.write import write
+from earmark.catalog.database import Workspace
+from earmark.catalog.exchange.importing import import_labels
+from earmark.catalog.sets import freeze
+from earmark.catalog.tasks import add_clips_to_task, new_task
+from earmark.errors import CatalogError, InputError, LayoutError, NotFoundError
+from earmark.layouts.catalog import parse
+from earmark.types import Samples
+
+LABELS = """recording,start_s,stop_s,annotator,kind,group,sax,vocals
+songs/a.wav,0,0.5,ada,label,Chuck Berry,foreground,absent
+songs/a.wav,0.5,1,ada,label,Chuck Berry,background,foreground
+songs/b.wav,0,0.5,ada,label,,absent,unsure
+songs/b.wav,0.5,1,ada,skip,,,
+"""
+
+
+def noise(seconds: float) -> Samples:
+    return np.random.default_rng(0).uniform(-0.5, 0.5, round(seconds * RATE_HZ)).astype(np.float32)
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A workspace with two songs of two clips, three of them labelled; one stands in a folder within it."""
+    root = tmp_path / "workspace"
+    with Workspace.init(root).catalog() as catalog:
+        for song in ("a", "b"):
+            path = root / "songs" / f"{song}.wav"
+            path.parent.mkdir(exist_ok=True)
+            write(path, noise(1.0), RATE_HZ)
+            add_song(catalog, f"songs/{song}.wav", seconds=1.0, chunk_s=0.5)
+        new_task(catalog, "sax", ["sax", "vocals"], scale=["foreground", "background", "absent"])
+        add_clips_to_task(catalog, "sax")
+        (tmp_path / "labels.csv").write_text(LABELS, encoding="utf-8")
+        import_labels(catalog, "sax", tmp_path / "labels.csv")
+        freeze(catalog, "sax", "two", "sax=foreground vs absent")
+    monkeypatch.chdir(root / "songs")
+    monkeypatch.delenv("EARMARK_DATABASE_URL", raising=False)
+    return root
+
+
+def test_a_task_is_multilabel_and_what_nobody_knows_weighs_nothing(root: Path) -> None:
+    found = layouts.read("catalog:sax")
+    assert (found.layout, found.name, found.vocabulary.kind) == ("catalog", "sax", "multilabel")
+    assert found.vocabulary.tags == ("sax", "vocals")
+    assert found.rows["recording"].tolist() == ["songs/a.wav", "songs/a.wav", "songs/b.wav"]
+    assert found.rows["uri"].tolist()[0] == str(root / "songs" / "a.wav")
+    assert found.targets.tolist() == [[1, 0], [1, 1], [0, 0]]
+    assert found.weights.tolist() == [[1, 1], [1, 1], [1, 0]]
+    assert found.rows["stop_s"].tolist() == [0.5, 1.0, 0.5]
+    assert math.isnan(found.rows["start_s"][0])
+    assert found.rows["group"].tolist() == ["Chuck Berry", "Chuck Berry", "songs/b.wav"]
+    assert found.rows["group_is_given"].tolist() == [True, True, False]
+
+
+@pytest.mark.parametrize("name", ["catalog:sax?sax=foreground vs absent", "catalog:sax@two"])
+def test_classes_are_exclusive(root: Path, name: str) -> None:
+    found = layouts.read(Path(name))  # as the command line hands it over
+    assert (found.vocabulary.tags, found.vocabulary.kind) == (("sax", "not sax"), "exclusive")
+    assert found.class_indices().tolist() == [0, 1]
+    assert found.rows["weight"].tolist() == [1.0, 1.0]
+
+
+def test_a_filter_leaves_the_tags_as_they_are(root: Path) -> None:
+    found = layouts.read("catalog:sax?sax=present")
+    assert (len(found), found.vocabulary.kind) == (2, "multilabel")
+
+
+@pytest.mark.parametrize(
+    ("name", "error", "said"),
+    [
+        ("catalog:drums", NotFoundError, "no task 'drums': there are sax"),
+        ("catalog:sax@one", NotFoundError, "task 'sax' has no set 'one'; it has two"),
+        ("catalog:sax?sax=loud", InputError, "'loud' is no value"),
+        ("catalog:sax?vocals=foreground & sax=absent", LayoutError, "no labelled clip (left out: 3 of no class)"),
+        ("catalog:sax?sax=absent vs vocals=background", LayoutError, "no labelled clip of the class 'vocals'"),
+        ("catalog:", InputError, "expected catalog:TASK, catalog:TASK@SET or catalog:TASK?WHERE"),
+        ("catalog:sax@", InputError, "expected catalog:TASK"),
+    ],
+)
+def test_what_is_not_there_is_said(root: Path, name: str, error: type[InputError], said: str) -> None:
+    with pytest.raises(error) as caught:
+        layouts.read(name)
+    assert said in str(caught.value)
+
+
+def test_away_from_any_workspace_it_says_how_to_make_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(CatalogError, match="make one with `earmark catalog init`"):
+        layouts.read("catalog:sax")
+
+
+def test_a_layout_beside_it_is_refused(root: Path) -> None:
+    with pytest.raises(InputError, match="leave --layout folder out"):
+        layouts.read("catalog:sax", layout="folder")
+    with pytest.raises(InputError, match="--layout catalog needs a task"):
+        layouts.read(root, layout="catalog")
+    assert len(layouts.read("catalog:sax", layout="catalog")) == 3
+
+
+def test_a_folder_of_that_name_is_still_a_folder(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for tag in ("x", "y"):
+        (root / "catalog:sax" / tag).mkdir(parents=True)
+        write(root / "catalog:sax" / tag / "1.wav", noise(0.5), RATE_HZ)
+    monkeypatch.chdir(root)
+    assert layouts.read("catalog:sax").layout == "folder"
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("catalog:sax", ("sax", None, None)),
+        ("catalog:sax@set 1", ("sax", "set 1", None)),
+        ("catalog:sax?a=present vs absent", ("sax", None, "a=present vs absent")),
+        ("catalog:sax@s?a=present", ("sax", "s", "a=present")),
+    ],
+)
+def test_parts_of_a_name(text: str, parts: tuple[str | None, ...]) -> None:
+    assert parse(text) == parts
