@@ -16,7 +16,7 @@ from earmark.catalog.exchange.importing import import_labels
 from earmark.catalog.sets import freeze
 from earmark.catalog.tasks import add_clips_to_task, new_task
 from earmark.errors import CatalogError, InputError, LayoutError, NotFoundError
-from earmark.layouts.catalog import parse
+from earmark.layouts.catalog import parse, with_where
 from earmark.types import Samples
 
 LABELS = """recording,start_s,stop_s,annotator,kind,group,sax,vocals
@@ -129,3 +129,13 @@ def test_a_folder_of_that_name_is_still_a_folder(root: Path, monkeypatch: pytest
 )
 def test_parts_of_a_name(text: str, parts: tuple[str | None, ...]) -> None:
     assert parse(text) == parts
+
+
+def test_where_can_stand_beside_the_name(root: Path) -> None:
+    assert with_where(Path("sounds"), None) == Path("sounds")
+    named = with_where(Path("catalog:sax"), "sax=foreground vs absent")
+    assert layouts.read(named).vocabulary.tags == ("sax", "not sax")
+    with pytest.raises(InputError, match="has a condition already"):
+        with_where(named, "sax=present vs absent")
+    with pytest.raises(InputError, match="it chooses labels of catalog:TASK"):
+        with_where(Path("sounds"), "sax=present vs absent")

@@ -7,7 +7,7 @@ from pathlib import Path
 import typer
 
 from earmark.cli.console import Console, need_extra, train_command
-from earmark.cli.options import AsJson, Data, GroupBy, Layout, Overrides, RecipeName
+from earmark.cli.options import AsJson, Data, GroupBy, Layout, Overrides, RecipeName, Where
 from earmark.formats.words import counted
 
 
@@ -20,6 +20,7 @@ def check(
     recipe: RecipeName = "small-cnn",
     overrides: Overrides = [],
     layout: Layout = None,
+    where: Where = None,
     group_by: GroupBy = [],
     folds: int | None = typer.Option(None, "--folds", help="Check the folds of a cross-validation."),
     out: Path = typer.Option(Path("check.png"), "--out", "-o", help="Where the picture of labelled spectrograms goes."),
@@ -32,6 +33,7 @@ def check(
     from earmark.recipes import load_recipe
 
     chosen = load_recipe(recipe, overrides)
+    data = layouts.catalog.with_where(data, where)
     manifest = layouts.read(data, layout=layout)  # torch takes seconds, and most mistakes are in a folder's name
     with need_extra("train"):
         from earmark.settings import limit_native_threads

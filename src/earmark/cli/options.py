@@ -7,7 +7,13 @@ from typing import Annotated
 
 import typer
 
-Data = Annotated[Path, typer.Argument(help="Folder of sounds (any known layout), or a manifest .csv or .parquet.")]
+Data = Annotated[
+    Path, typer.Argument(help="Folder of sounds (any known layout), a manifest .csv or .parquet, or catalog:TASK.")
+]
+Where = Annotated[
+    str | None,
+    typer.Option("--where", help="Of catalog:TASK, what is told apart, such as 'sax=foreground vs absent'."),
+]
 RecipeName = Annotated[str, typer.Option("--recipe", "-r", help="A shipped recipe, or a YAML file of your own.")]
 Overrides = Annotated[list[str], typer.Option("--set", help="Change a recipe field: training.epochs=20. Repeatable.")]
 Layout = Annotated[str | None, typer.Option("--layout", help="The folder's layout, where looking is not to decide.")]

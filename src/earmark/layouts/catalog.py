@@ -36,6 +36,17 @@ def is_catalog(path: Path | str) -> bool:
     return str(path).startswith(PREFIX)
 
 
+def with_where(data: Path, where: str | None) -> Path:
+    """`data` with a where-expression added, as `--where` does; InputError where it is no task, or has one already."""
+    if where is None:
+        return data
+    if not is_catalog(data):
+        raise InputError(f"--where {where!r}: it chooses labels of catalog:TASK, and this is {data}.")
+    if "?" in str(data):
+        raise InputError(f"--where {where!r}: {data} has a condition already; give one of the two.")
+    return Path(f"{data}?{where}")
+
+
 def read(root: Path | str) -> Manifest:
     """The manifest of `catalog:TASK`, `catalog:TASK@SET` or `catalog:TASK?WHERE`.
 
