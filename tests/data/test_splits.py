@@ -221,9 +221,23 @@ def test_given_folds_are_kept() -> None:
     manifest = made(
         [{i % 2} for i in range(8)], list(range(8)), tags=2, fold=pd.array([1, 1, 2, 2, 4, 4, 5, 5], "Int64")
     )
-    assert folds(manifest, 4).rows["fold"].tolist() == [0, 0, 1, 1, 2, 2, 3, 3]
+    kept = folds(manifest, 4)
+    assert kept.rows["fold"].tolist() == [1, 1, 2, 2, 4, 4, 5, 5]
+    assert kept.by_fold().split_names == ["fold-1", "fold-2", "fold-4", "fold-5"]
     with pytest.raises(SplitError, match="comes with 4 folds; use --folds 4"):
         folds(manifest, 5)
+
+
+def test_the_tenth_fold_comes_after_the_ninth() -> None:
+    numbers = [10, 9, 1, 2, 3, 4, 5, 6, 7, 8] * 2
+    manifest = made([{0}] * 10 + [{1}] * 10, list(range(20)), tags=2, fold=pd.array(numbers, "Int64"))
+    assert folds(manifest, 10).by_fold().split_names == [f"fold-{number}" for number in range(1, 11)]
+
+
+def test_more_folds_than_groups_of_a_multilabel_set_are_refused() -> None:
+    manifest = made([{0}, {1}, {0, 1}], [0, 1, 1], tags=2, kind="multilabel")
+    with pytest.raises(SplitError, match="--folds 3: the groups here fill 2 folds; ask for no more"):
+        folds(manifest, 3)
 
 
 @pytest.mark.parametrize(("val", "test"), [(0.5, 0.5), (-0.1, 0.2), (0.9, 0.2)])

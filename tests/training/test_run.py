@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -18,6 +20,8 @@ import torch
 
 from earmark.audio.read import read
 from earmark.bundle.load import load_bundle
+from earmark.cli.console import Console
+from earmark.cli.train import show, summary
 from earmark.errors import BundleError, InputError, Interrupted, RecipeError
 from earmark.models import build
 from earmark.recipes import load_recipe
@@ -155,6 +159,34 @@ def test_folds_become_one_model_judged_by_clips_its_parts_had_not_heard(
     assert sum(len(table) for table in tables) == 72
     assert len({path for table in tables for path in table["path"]}) == 72
     assert json.loads((report / "metadata.json").read_text(encoding="utf-8"))["clips"]["fold-0"] == len(tables[0])
+
+
+def test_folds_are_named_by_the_numbers_of_the_data(
+    sounds: Path,
+    settings: Settings,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    lines = ["path,labels,fold"]
+    for number, path in enumerate(sorted(sounds.rglob("*.ogg"))):
+        lines.append(f"{path},{path.parent.name},{(3, 10)[number % 2]}")
+    (tmp_path / "manifest.csv").write_text("\n".join([*lines, ""]), encoding="utf-8")
+    recipe = load_recipe("small-cnn", [*QUICK, "training.epochs=2"])
+    with caplog.at_level(logging.INFO, "earmark.training"):
+        result = train(tmp_path / "manifest.csv", tmp_path / "model", recipe=recipe, folds=2, settings=settings)
+    assert result.plan.folds == [3, 10]
+    assert "fold 3 (1 of 2): 36 clips to train on" in caplog.text
+    assert "fold 10 (2 of 2): 36 clips to train on" in caplog.text
+    assert {note[:8] for note in result.notes if note.startswith("fold ")} == {"fold 3: ", "fold 10:"}
+    report = tmp_path / "model" / "report"
+    assert {path.name for path in report.glob("fold-*.csv")} == {"fold-3.csv", "fold-10.csv"}
+    assert {path.name for path in (report / "tensorboard").iterdir()} == {"fold-3", "fold-10"}
+    assert "fold-10 clips" in (report / "report.html").read_text(encoding="utf-8")
+    assert summary(result)["folds"] == [3, 10]
+    capsys.readouterr()
+    show(Console(), result)
+    assert re.search(r"accuracy by fold: 3: \d\.\d+, 10: \d\.\d+", capsys.readouterr().out)
 
 
 def test_classes_left_out_are_never_learnt_and_measure_the_refusal(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from earmark.cli.console import Console, need_extra, train_command
-from earmark.cli.options import AsJson, Data, GroupBy, Layout, Overrides, RecipeName
+from earmark.cli.options import AsJson, Data, GroupBy, Layout, Overrides, RecipeName, Where
 from earmark.formats.words import counted
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ def train(
     recipe: RecipeName = "small-cnn",
     overrides: Overrides = [],
     layout: Layout = None,
+    where: Where = None,
     group_by: GroupBy = [],
     leave_out: list[str] = typer.Option(
         [], "--leave-out", help="A class not to train on, but to hear afterwards as an unknown sound. Repeatable."
@@ -48,6 +49,7 @@ def train(
     if seed is not None:
         overrides = [*overrides, f"training.seed={seed}"]
     chosen = load_recipe(recipe, overrides)
+    data = layouts.catalog.with_where(data, where)
     manifest = layouts.read(data, layout=layout)  # torch takes seconds, and most mistakes are in a folder's name
     with need_extra("train"):
         from earmark.settings import limit_native_threads
@@ -103,7 +105,8 @@ def show(console: Console, result: Result) -> None:
     console.rich.print(table)
     if result.fold_metrics:
         name = "accuracy" if result.plan.manifest.is_exclusive else "lwlrap"
-        console.say(f"{name} by fold: " + ", ".join(f"{metrics[name]:.3f}" for metrics in result.fold_metrics))
+        folds = zip(result.plan.folds, result.fold_metrics, strict=True)
+        console.say(f"{name} by fold: " + ", ".join(f"{fold}: {metrics[name]:.3f}" for fold, metrics in folds))
     for note in [*refusal_lines(found.unknown), *result.notes, *found.notes]:
         console.say(f"  - {note}")
     console.say(f"trained in {sum(fitted.seconds for fitted in result.fitted):.0f} s on {result.device}")
@@ -116,6 +119,7 @@ def summary(result: Result) -> dict[str, Any]:
         "report": str(result.out / "report" / "report.html"),
         "judged_by": result.judged,
         "evaluations": {name: found.to_json() for name, found in result.evaluations.items()},
+        "folds": result.plan.folds,
         "fold_metrics": result.fold_metrics,
         "refusal": result.refusal.model_dump(mode="json") if result.refusal else None,
         "clips": len(result.plan.manifest),

@@ -158,13 +158,13 @@ class Manifest:
 
     @property
     def split_names(self) -> list[str]:
-        """The splits that have clips: train, val, test, then others (folds) by name, then '' (none)."""
+        """The splits that have clips: train, val, test, then others (folds) by name and number, then '' (none)."""
         found = set(self.rows["split"])
-        others = sorted(found - set(SPLITS) - {""})
+        others = sorted(found - set(SPLITS) - {""}, key=lambda name: (len(name), name))
         return [name for name in (*SPLITS, *others, "") if name in found]
 
     def by_fold(self) -> Manifest:
-        """With `fold-0`, `fold-1` ... as splits, and `train only` for clips that are in none."""
+        """With `fold-1`, `fold-2` ... as splits, by the folds' own numbers, and `train only` for clips in none."""
         return self.with_rows(split=["train only" if pd.isna(fold) else f"fold-{fold}" for fold in self.rows["fold"]])
 
     def counts(self) -> pd.DataFrame:

@@ -130,11 +130,12 @@ def split(manifest: Manifest, *, val: float = 0.15, test: float = 0.15, seed: in
 def folds(manifest: Manifest, k: int, *, seed: int = 0) -> Manifest:
     """Every clip in one of the folds 0..k-1, by group and stratified.
 
-    Folds that the data set gives are kept (and numbered 0..k-1 in their order). Clips of noisy trust, and the groups
+    Folds that the data set gives are kept, under its own numbers. Clips of noisy trust, and the groups
     they are in, have no fold: they only ever train.
 
     Raises:
-        SplitError: k below 2, or not the number of the given folds; a class with fewer than k groups.
+        SplitError: k below 2, or not the number of the given folds; a class with fewer than k groups; fewer groups
+            than folds.
     """
     _need_two_classes(manifest)
     if k < 2:
@@ -149,12 +150,14 @@ def folds(manifest: Manifest, k: int, *, seed: int = 0) -> Manifest:
         if absent.any():
             row = manifest.rows["recording"].iat[int(np.flatnonzero(absent)[0])]
             raise SplitError(f"{row} has no fold, others have one; give every row a fold, or none of them.")
-        kept = given.map({number: i for i, number in enumerate(numbers)}).astype("Int64")
-        return manifest.with_rows(fold=kept.mask(noisy, pd.NA))
+        return manifest.with_rows(fold=given.mask(noisy, pd.NA))
     parts = {str(i): 1.0 / k for i in range(k)}
     _check_groups(manifest, ~noisy, parts, f"{k} folds")
     assigned = np.full(len(manifest), pd.NA, dtype=object)
     assigned[~noisy] = [int(name) for name in _assign(manifest, ~noisy, parts, seed=seed, ranked=False)]
+    filled = len(set(assigned[~noisy]))
+    if filled < k:
+        raise SplitError(f"--folds {k}: the groups here fill {counted(filled, 'fold')}; ask for no more than that.")
     return manifest.with_rows(fold=pd.array(assigned, dtype="Int64"))
 
 

@@ -54,7 +54,7 @@ def data_table(
 def write_split_tables(
     folder: Path, manifest: Manifest, *, seed: int | None = None, spec: Mapping[str, Any] | None = None
 ) -> list[Path]:
-    """`train.csv`, `val.csv`, `test.csv` (or one a fold: `fold-0.csv` ...) and `metadata.json`: which clip went where.
+    """`train.csv`, `val.csv`, `test.csv` (or one a fold: `fold-1.csv` ...) and `metadata.json`: which clip went where.
 
     Columns: `id` (recording and span), `label` (several are joined by |), `path`, `src` (the group: the recording,
     artist or speaker the clip is a part of). `metadata.json` holds the counts per split and class, the number of

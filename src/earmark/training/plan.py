@@ -56,6 +56,11 @@ class Plan:
         return self.prepared.manifest
 
     @property
+    def folds(self) -> list[int]:
+        """The folds' numbers in order: the data's own where it brings folds, else 0..k-1; none without `k`."""
+        return [] if self.k is None else sorted(int(fold) for fold in self.manifest.rows["fold"].dropna().unique())
+
+    @property
     def split_seed(self) -> int:
         return split_seed(self.recipe)
 

@@ -68,9 +68,10 @@ def write_training_report(
     write_split_tables(folder, manifest, seed=plan.split_seed, spec=spec)
     (folder / "recipe.yaml").write_text(render_recipe(fitted[0].recipe), encoding="utf-8")
     _write_state_dicts(folder, fitted, judged, plan.recipe.training.seed)
-    for number, net in enumerate(fitted):
+    names = [f"fold-{fold}" for fold in plan.folds] or ["."]
+    for name, net in zip(names, fitted, strict=True):
         # `tensorboard --logdir model/report/tensorboard` shows the folds of a cross-validation side by side
-        shutil.copytree(net.logs, folder / "tensorboard" / (f"fold-{number}" if len(fitted) > 1 else "."))
+        shutil.copytree(net.logs, folder / "tensorboard" / name)
 
 
 def _picture(task: Task, fitted: Fitted, rows: Indices, clip: int) -> npt.NDArray[np.float32]:

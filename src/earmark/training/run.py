@@ -41,7 +41,7 @@ class Result:
         out: the model folder.
         plan: the data as it was used.
         evaluations: by split: `test` and `val`, or `folds` for a cross-validation.
-        fold_metrics: one dict of metrics a fold; empty without folds.
+        fold_metrics: one dict of metrics a fold, in the order of `plan.folds`; empty without folds.
         fitted: the nets, one or one a fold.
         device: for people.
         notes: also in the report.
@@ -159,21 +159,20 @@ def _cross_validate(plan: Plan, device: Device, work: Path, progress: Progress) 
     training = plan.recipe.training
     chooses = training.checkpoint == "best" or training.patience is not None
     members: list[Trained] = []
-    assert plan.k is not None
-    for fold in range(plan.k):
-        seed = mixed_seed(training.seed, 100 + fold)
+    for place, fold in enumerate(plan.folds):
+        seed = mixed_seed(training.seed, 100 + place)
         parted = fold_split(plan.manifest, fold, val=plan.recipe.split.val if chooses else 0.0, seed=plan.split_seed)
         prepared = replace(plan.prepared, manifest=parted)
         rows = {name: rows_of(parted, name) for name in ("train", "val", "test")}
         task = Task(prepared, rows["train"], rows["val"], plan.recipe, seed, work / f"fold-{fold}")
-        log.info("fold %d of %d: %d clips to train on", fold + 1, plan.k, len(rows["train"]))
+        log.info("fold %d (%d of %d): %d clips to train on", fold, place + 1, len(plan.folds), len(rows["train"]))
         members.append(Trained(task, fit(task, device, progress=progress), rows["test"]))
     return members
 
 
 def _notes_of(plan: Plan, members: list[Trained]) -> list[str]:
-    named = [(f"fold {number}: " if plan.k else "", member) for number, member in enumerate(members)]
-    return [fold + note for fold, member in named for note in member.fitted.notes]
+    named = [f"fold {fold}: " for fold in plan.folds] or [""]
+    return [fold + note for fold, member in zip(named, members, strict=True) for note in member.fitted.notes]
 
 
 def _workplace(out: Path, plan: Plan, *, resume: bool, fresh: bool) -> Path:
