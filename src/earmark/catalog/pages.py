@@ -175,7 +175,7 @@ def disputes(catalog: Catalog, task: int | str, *, limit: int = 50) -> list[Disp
         clips = list(dict.fromkeys(connection.execute(latest).scalars()))[:LOOKED_AT]
         found = consensus(connection, info, clips=clips)
         wanted = found.disputed[:limit]
-        names = dict(connection.execute(sa.select(Annotator.id, Annotator.name)).tuples().all())
+        names = {row.id: row.name for row in connection.execute(sa.select(Annotator.id, Annotator.name))}
         said: dict[int, dict[str, dict[str, LabelValue]]] = {clip: {} for clip in wanted}
         for word in labels_of(connection, info.id, clips=wanted):
             said[word.clip_id][names[word.annotator_id]] = word.values

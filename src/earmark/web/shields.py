@@ -39,10 +39,12 @@ class Shields:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        started = False
+        started = over = False
 
         async def with_headers(message: Message) -> None:
             nonlocal started
+            if over and not started:
+                return  # whatever the app makes of a body that broke off, we answer it below
             if message["type"] == "http.response.start":
                 started = True
                 headers = MutableHeaders(scope=message)
@@ -71,18 +73,20 @@ class Shields:
             taken = 0
 
             async def counted() -> Message:
-                nonlocal taken
+                nonlocal taken, over
                 message = await receive()
                 taken += len(message.get("body", b""))
                 if taken > most:
+                    over = True
                     raise _TooLargeError
                 return message
 
             try:
                 await self._app(scope, counted, with_headers)
-                return
             except _TooLargeError:
                 if started:
                     raise
-                refused = too_large
+            if not over or started:
+                return
+            over, refused = False, too_large
         await answer(Request(scope), *refused, headers={"Connection": "close"})(scope, receive, with_headers)

@@ -131,10 +131,10 @@ def peaks(samples: npt.NDArray[np.float32]) -> list[list[int]]:
 def ticks(spec: FeatureSpec) -> list[tuple[str, float]]:
     """Frequencies to write beside a picture: (label, share of its height from the bottom)."""
     low, high = hz_to_mel([spec.fmin_hz, spec.upper_hz], spec.mel_scale)
-    found = []
+    found: list[tuple[str, float]] = []
     for hz in (100, 250, 500, 1000, 2000, 4000, 8000, 16000):
         share = float((hz_to_mel(hz, spec.mel_scale) - low) / (high - low))
-        if 0.02 < share < 0.98:
+        if 0.02 < share < 0.98 and (not found or share - found[-1][1] > 0.08):
             found.append((f"{hz // 1000} kHz" if hz >= 1000 else f"{hz} Hz", share))
     return found
 

@@ -16,7 +16,14 @@ const fieldsets = [...document.querySelectorAll("fieldset.tag")];
 
 const outbox = new Outbox(store, (path, body) => post(`${base}/${path}`, body), {
   changed: tellLine,
-  refused: (item, error) => notice(`An answer was not taken: ${error.message}`),
+  refused: (item, error) => {
+    notice(`An answer was not taken: ${error.message}`);
+    count();
+  },
+  recovered: () => {
+    count();
+    refill();
+  },
 });
 const media = new Map(); // token -> promise of {audio, picture, peaks}
 let held = []; // clips in the order they are answered; the first is shown
@@ -24,7 +31,6 @@ let shown = null;
 let shownAt = 0;
 let labels = null; // how many one has in all, as far as we know
 let busy = false; // an undo is under way
-let touched = false; // the browser lets us play
 
 // ---------------------------------------------------------------- clips
 
@@ -69,8 +75,9 @@ async function askForMore() {
   const current = held.find((clip) => clip.token === shown);
   const undone = clips[0]?.undone;
   held = current && !undone ? [current, ...clips.filter((clip) => clip.token !== current.token)] : clips;
-  calm();
-  show();
+  tellLine();
+  if (held.length || outbox.items.length) show();
+  else location.assign(`/tasks/${encodeURIComponent(task.name)}/done`);
 }
 const gone = new Set(); // tokens answered in this page
 
@@ -82,8 +89,7 @@ async function show() {
     shown = null;
     player.clear();
     tellAnswers();
-    if (!outbox.items.length && !refilling) location.assign(`/tasks/${encodeURIComponent(task.name)}/done`);
-    else tellEmpty();
+    tellEmpty();
     return;
   }
   if (clip.token === shown) return;
@@ -104,7 +110,7 @@ async function show() {
   if (shown !== clip.token) return;
   shownAt = performance.now();
   player.show(files, clip.seconds);
-  if (touched && $("autoplay").checked) player.play();
+  if ($("autoplay").checked) player.play();
   say(`${clip.undone ? "Undone: this clip again" : "Next clip"}, ${clip.seconds.toFixed(1)} seconds.`);
 }
 
@@ -182,7 +188,10 @@ async function undo() {
     if (!await outbox.flush()) throw outbox.trouble;
     const { undone } = await post(`${base}/undo`, { steps: 1, client_key: newKey() });
     history.pop();
-    if (!undone.length) return say("There is nothing to undo."), notice("There is nothing to undo.");
+    if (!undone.length) {
+      notice("There is nothing to undo.");
+      return;
+    }
     const [one] = undone;
     if (one.kind === "label" && labels !== null) labels -= 1;
     store.write("draft", { [one.token]: one.values });
@@ -228,8 +237,6 @@ function trouble(error) {
   notice(error.message);
   tellLine(error);
 }
-function calm() { tellLine(); }
-
 function tellLine(error = outbox.trouble) {
   const waiting = outbox.items.length;
   const line = $("line");
@@ -251,6 +258,14 @@ function tellAnswers() {
   for (const id of ["skip", "unusable"]) $(id).disabled = !shown;
 }
 
+async function count() {
+  try {
+    const me = await get(`${base}/me`);
+    labels = me.labels + outbox.items.filter((item) => item.path === "submit").length;
+    tellCount();
+  } catch { /* the number is not worth a word */ }
+}
+
 function tellCount() {
   if (labels === null) return;
   $("count").textContent = `${labels} labelled`;
@@ -267,7 +282,6 @@ const KEYS = {
 function openHelp() { $("help").showModal(); }
 
 document.addEventListener("keydown", (event) => {
-  touched = true;
   if (event.ctrlKey || event.metaKey || event.altKey || event.repeat || $("help").open) return;
   const { target } = event;
   const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
@@ -283,7 +297,6 @@ document.addEventListener("keydown", (event) => {
   act();
 });
 
-document.addEventListener("pointerdown", () => { touched = true; });
 $("answers").addEventListener("change", keepDraft);
 $("answers").addEventListener("submit", (event) => { event.preventDefault(); send("submit"); });
 $("submit").addEventListener("click", () => send("submit"));
@@ -304,6 +317,6 @@ for (const { label, share } of task.ticks) {
   $("ticks").append(tick);
 }
 
-get(`${base}/me`).then((me) => { labels = me.labels + outbox.items.filter((item) => item.path === "submit").length; tellCount(); }).catch(() => {});
+count();
 tellAnswers();
 refill();

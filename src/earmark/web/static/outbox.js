@@ -6,9 +6,10 @@ const LONGEST_WAIT_MS = 20000;
 
 export class Outbox {
   // post(path, body): sends; changed(): called whenever something was added, sent or failed;
-  // refused(item, error): the server does not want it, and it was taken out
-  constructor(store, post, { changed, refused }) {
-    Object.assign(this, { store, post, changed, refused });
+  // refused(item, error): the server does not want it, and it was taken out; recovered(): all is sent, after trouble
+  constructor(store, post, { changed, refused, recovered }) {
+    Object.assign(this, { store, post, changed, refused, recovered });
+    this.hadTrouble = false;
     this.wait = FIRST_WAIT_MS;
     this.flying = null; // key of the one that is being sent
     this.trouble = null;
@@ -36,7 +37,13 @@ export class Outbox {
   // Send all; true when nothing is left.
   flush() {
     clearTimeout(this.timer);
-    this.running ??= this.alone(() => this.sendAll()).finally(() => { this.running = null; });
+    this.running ??= this.alone(() => this.sendAll()).finally(() => { this.running = null; }).then((all) => {
+      if (all && this.hadTrouble) {
+        this.hadTrouble = false;
+        this.recovered();
+      }
+      return all;
+    });
     return this.running;
   }
   alone(work) { // two tabs share one outbox
@@ -55,6 +62,7 @@ export class Outbox {
         if (error.isPassing || error.status === 401 || (error.status === 403 && !item.barred)) {
           if (error.status === 403) this.change(item, { barred: true });
           this.trouble = error;
+          this.hadTrouble = true;
           this.changed();
           this.timer = setTimeout(() => this.flush(), this.wait);
           this.wait = Math.min(2 * this.wait, LONGEST_WAIT_MS);

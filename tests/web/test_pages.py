@@ -1,0 +1,76 @@
+"""What the pages say, asked without a browser."""
+
+from __future__ import annotations
+
+import re
+
+from web_labels import LABEL, Visiting
+
+from earmark.catalog.database import Catalog
+from earmark.catalog.labelling import submit
+from earmark.catalog.pages import disputes, labels_by_day, numbers_of
+from earmark.catalog.people import find_person, log
+from earmark.catalog.queueing import next_clips
+from earmark.catalog.tasks import add_clips_to_task, new_task
+
+
+def test_the_front_page_names_the_tasks_that_one_may_see(visiting: Visiting) -> None:
+    assert re.findall(r'<a href="/tasks/(\w+)">', visiting().look("/")) == ["sax"]
+    assert re.findall(r'<a href="/tasks/(\w+)">', visiting("vi").look("/")) == ["sax", "closed"]
+
+
+def test_the_intro_tells_each_tag_and_plays_examples(visiting: Visiting) -> None:
+    page = visiting().look("/tasks/sax")
+    assert "Any saxophone." in page
+    assert page.count("/api/v1/tasks/sax/clips/1/audio.wav") == 2  # one gold clip, an example of each tag
+    assert "No account is needed." in page
+
+
+def test_the_labeller_offers_every_answer_and_unsure_once_for_each_tag(visiting: Visiting) -> None:
+    page = visiting("bo").look("/tasks/sax/label")
+    assert re.findall(r'data-tag="(\w+)"', page) == ["sax", "vocals"]
+    assert (
+        re.findall(r'value="(foreground|background|absent|unsure)"', page)
+        == [
+            *("foreground", "background", "absent", "unsure"),
+        ]
+        * 2
+    )
+
+
+def test_names_are_shown_as_they_were_written(visiting: Visiting, catalog: Catalog) -> None:
+    new_task(catalog, "t", ["sax"], instructions="<b>loud</b> & clear", help={"sax": '"<i>'}, open=True)
+    page = visiting().look("/tasks/t")
+    assert "&lt;b&gt;loud&lt;/b&gt; &amp; clear" in page
+    assert "&#34;&lt;i&gt;" in page
+
+
+def test_ones_own_progress(visiting: Visiting, catalog: Catalog) -> None:
+    bo = find_person(catalog, "bo").id
+    for _ in range(3):
+        submit(catalog, next_clips(catalog, "sax", bo)[0].token, LABEL)
+    found = numbers_of(catalog, 1, bo)
+    assert (found.labels, found.today, found.skips, found.unusable) == (3, 3, 0, 0)
+    assert [count for _, count in found.days] == [3]
+    assert labels_by_day(catalog, 1) == list(found.days)
+    assert re.findall(r"<dt>labelled</dt><dd>(\d+)</dd>", visiting("bo").look("/me")) == ["3", "0"]
+
+
+def test_an_admin_settles_a_dispute(visiting: Visiting, catalog: Catalog) -> None:
+    new_task(catalog, "two", ["sax"], overlap=2)
+    add_clips_to_task(catalog, "two", [2, 3])
+    for person, value in (("bo", "present"), ("ada", "absent")):
+        for held in next_clips(catalog, "two", find_person(catalog, person).id, 2):
+            submit(catalog, held.token, {"sax": value if held.clip_id == 2 else "present"})
+    assert [one.clip.clip_id for one in disputes(catalog, "two")] == [2]
+    ada = visiting("ada")
+    page = ada.look("/admin/tasks/two/disputes")
+    assert re.search(r"bo: present · ada: absent", page)
+    assert visiting("bo").form("/admin/tasks/two/disputes/2", **{"value:sax": "absent"}).status_code == 403
+    assert ada.form("/admin/tasks/two/disputes/2", **{"value:sax": "maybe"}).status_code == 422
+    assert ada.form("/admin/tasks/two/disputes/2", **{"value:sax": "absent"}).status_code == 303
+    assert disputes(catalog, "two") == []
+    assert "Nobody disagrees" in ada.look("/admin/tasks/two/disputes")
+    assert log(catalog, 1)[0]["what"] == "clip settled"
+    assert "two" in ada.look("/admin")
+    assert "100 %" in ada.look("/admin/tasks/two")
