@@ -6,7 +6,6 @@ import typer
 
 from earmark.cli.catalog.opening import Database, In, opened
 from earmark.cli.console import Console, need_extra
-from earmark.errors import InputError
 
 
 def register(app: typer.Typer) -> None:
@@ -28,10 +27,8 @@ def serve(
     """Serve the pages on which people label, and the JSON API, until Ctrl-C."""
     console = Console()
     with need_extra("web"):
-        import uvicorn
-
         from earmark.web.app import create_app
-        from earmark.web.listening import listen
+        from earmark.web.listening import listen, run
         from earmark.web.settings import LOOPBACK, WebSettings
     from earmark.recipes import load_recipe
 
@@ -56,11 +53,5 @@ def serve(
                 import webbrowser
 
                 webbrowser.open(address)
-            config = uvicorn.Config(
-                app, log_level="warning", access_log=False, server_header=False, proxy_headers=behind_proxy
-            )
-            server = uvicorn.Server(config)
-            server.run(sockets=[socket])
-    if not server.started:
-        raise InputError(f"{address}: the server could not start; what went wrong stands above.")
+            run(app, socket, behind_proxy=behind_proxy)
     console.say("stopped; everything that was acknowledged is kept.")

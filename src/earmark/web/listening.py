@@ -1,4 +1,4 @@
-"""The socket that the server listens on, opened before anything is promised."""
+"""The socket that the server listens on, opened before anything is promised, and serving on it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from earmark.errors import InputError
+import uvicorn
+from starlette.types import ASGIApp
+
+from earmark.errors import EarmarkError, InputError
 
 
 @contextmanager
@@ -32,3 +35,27 @@ def listen(host: str, port: int) -> Iterator[socket.socket]:
                 "choose another --port, or --port 0 for any that is free."
             ) from None
         yield listening
+
+
+def run(app: ASGIApp, listening: socket.socket, *, behind_proxy: bool) -> None:
+    """Serves until Ctrl-C; requests that are under way are answered first.
+
+    Args:
+        behind_proxy: what a proxy on this machine says of its visitors' addresses and https is believed.
+
+    Raises:
+        EarmarkError: the app did not start.
+    """
+    # no log of requests: an invite's address is its secret; what is refused is logged by `earmark.web`
+    config = uvicorn.Config(
+        app,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        proxy_headers=behind_proxy,
+        timeout_graceful_shutdown=10,
+    )
+    server = uvicorn.Server(config)
+    server.run(sockets=[listening])
+    if not server.started:
+        raise EarmarkError("the server could not start; what went wrong stands above.")
