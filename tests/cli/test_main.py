@@ -45,10 +45,10 @@ def children(pid: int) -> list[str]:
     return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
 
 
-def stop(command: subprocess.Popen[bytes]) -> tuple[bytes, bytes]:
-    """Ctrl-C; the output. Exit code 1, one sentence, and no process left behind."""
+def stop(command: subprocess.Popen[bytes], how: signal.Signals = signal.SIGINT) -> tuple[bytes, bytes]:
+    """Ctrl-C, or as a cluster does it; the output. Exit code 1, one sentence, and no process left behind."""
     left = children(command.pid)
-    command.send_signal(signal.SIGINT)
+    command.send_signal(how)
     out, err = command.communicate(timeout=30)
     assert command.returncode == 1, (out, err)
     wait_for(lambda: not any(Path(f"/proc/{pid}/exe").exists() for pid in left))
@@ -73,7 +73,7 @@ def test_ctrl_c_in_inspect_gives_the_cursor_back(tmp_path: Path) -> None:
             break
     assert b"\x1b[?25h" in told, told[-2000:]
     assert told.rindex(b"\x1b[?25h") > told.rindex(b"\x1b[?25l")
-    assert b"earmark: stopped by Ctrl-C before it was done; run the same command again." in told
+    assert b"earmark: stopped before it was done; run the same command again." in told
     assert b"Traceback" not in told
     assert json.loads(out)["exit_code"] == 1
 
@@ -86,15 +86,16 @@ def test_ctrl_c_in_convert_leaves_no_partial_file(tmp_path: Path) -> None:
     )
     wait_for(lambda: list(out.glob(".long.*.partial.mp3")))
     _, err = stop(command)
-    assert err == (b"earmark: stopped by Ctrl-C; finished files are kept, run the same command again to go on.\n")
+    assert err == (b"earmark: stopped; finished files are kept, run the same command again to go on.\n")
     assert list(out.iterdir()) == []
 
 
-def test_ctrl_c_while_tag_loads_its_model(tmp_path: Path) -> None:
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_stopped_while_tag_loads_its_model(tmp_path: Path, how: signal.Signals) -> None:
     command = subprocess.Popen([*COMMAND, "tag", str(tmp_path), "x.wav"], stdout=-1, stderr=-1)
     wait_for(lambda: children(command.pid))  # its decoder starts while it imports the rest
-    _, err = stop(command)
-    assert err == b"earmark: stopped by Ctrl-C; nothing was tagged, run the same command again.\n"
+    _, err = stop(command, how)
+    assert err == b"earmark: stopped; nothing was tagged, run the same command again.\n"
 
 
 @pytest.mark.parametrize("module", ["typer", "earmark.cli.console"])
@@ -142,7 +143,7 @@ def test_ctrl_c_that_native_code_turns_into_an_error_of_its_own(
     with pytest.raises(SystemExit) as left:
         run()
     assert left.value.code == 1
-    assert capsys.readouterr().err.startswith("earmark: stopped by Ctrl-C before it was done; ")
+    assert capsys.readouterr().err.startswith("earmark: stopped before it was done; ")
     assert signal.getsignal(signal.SIGINT) is before
 
 
@@ -275,4 +276,4 @@ def test_ctrl_c_inside_native_code_does_not_end_us_by_the_signal() -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 1, done.stderr
-    assert done.stderr.startswith("earmark: stopped by Ctrl-C")
+    assert done.stderr.startswith("earmark: stopped")

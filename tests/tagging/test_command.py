@@ -210,7 +210,8 @@ def test_progress_of_a_folder_and_of_a_list_knows_its_end(toy, field, tmp_path, 
     assert b"8/8" in told
 
 
-def test_ctrl_c_without_out_claims_nothing_kept(toy, field):
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_stopped_without_out_it_claims_nothing_kept(toy, field, how):
     command = [sys.executable, "-m", "earmark.cli.main", "tag", str(toy.bundle.path), "-"]
     run = subprocess.Popen(command, stdin=-1, stdout=-1, stderr=-1)
     assert run.stdin is not None
@@ -218,11 +219,11 @@ def test_ctrl_c_without_out_claims_nothing_kept(toy, field):
     run.stdin.write(f"{field / 'near' / '0.flac'}\n".encode())
     run.stdin.flush()
     run.stdout.readline()  # it has tagged the first, and waits for the next name
-    run.send_signal(signal.SIGINT)
+    run.send_signal(how)
     assert run.wait(timeout=30) == 1
     # its row is printed a moment before it is counted
     told = (b"0 recordings", b"1 recording")
-    expected = [b"earmark: stopped by Ctrl-C after %b; nothing of it is kept.\n" % count for count in told]
+    expected = [b"earmark: stopped after %b; nothing of it is kept.\n" % count for count in told]
     assert run.communicate()[1] in expected
 
 

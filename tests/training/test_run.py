@@ -321,6 +321,28 @@ def test_kill_9_at_any_moment_costs_at_most_a_few_seconds(sounds: Path, tmp_path
     load_bundle(out)
 
 
+@pytest.mark.slow
+def test_sigterm_ends_a_training_in_one_sentence_and_the_same_command_goes_on(sounds: Path, tmp_path: Path) -> None:
+    out = tmp_path / "model"
+    options = [part for override in [*QUICK, "training.epochs=40"] for part in ("--set", override)]
+    command = [sys.executable, "-m", "earmark.cli.main", "train", str(sounds), "--out", str(out), *options]
+    environment = os.environ | {"EARMARK_CACHE_DIR": str(tmp_path / "cache")}
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    checkpoints = tmp_path / ".model.training"
+    while process.poll() is None and not list(checkpoints.rglob("last.ckpt")):
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    _, told = process.communicate(timeout=60)
+    assert process.returncode == 1, told
+    *_, last = told.splitlines()
+    assert re.fullmatch(r"earmark: training stopped in epoch \d+ of 40; run the same command again to go on .*", last)
+    assert "Traceback" not in told
+    assert list(checkpoints.rglob("last.ckpt"))
+    done = subprocess.run([*command, "--resume", "--json"], env=environment, capture_output=True, check=True)
+    assert json.loads(done.stdout)["evaluations"]["test"]["clips"] > 0
+    assert b"going on from the unfinished training" in done.stderr
+
+
 def test_clips_with_several_tags_get_a_threshold_a_tag(data_dir: Path, settings: Settings, tmp_path: Path) -> None:
     source = data_dir / "fsdkaggle2019_mini"
     table = pd.read_csv(source / "train_curated.csv")

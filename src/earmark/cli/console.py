@@ -143,11 +143,11 @@ def tidy() -> None:
 
 @contextmanager
 def on_ctrl_c(words: str) -> Iterator[None]:
-    """Ctrl-C ends the command with these words: what is kept, how to go on."""
+    """Ctrl-C or SIGTERM ends the command with these words: what is kept, how to go on."""
     try:
         yield
     except KeyboardInterrupt:
-        raise Interrupted(f"stopped by Ctrl-C; {words}") from None
+        raise Interrupted(f"stopped; {words}") from None
 
 
 def _print_json(result: dict[str, Any]) -> None:

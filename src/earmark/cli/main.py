@@ -9,7 +9,7 @@ import sys
 import threading
 from collections.abc import Callable
 from types import FrameType
-from typing import Any
+from typing import Any, TypeAlias
 
 import typer
 from typer.main import get_command
@@ -29,7 +29,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-_STOPPED = "stopped by Ctrl-C before it was done; run the same command again."
+_STOPPED = "stopped before it was done; run the same command again."
+_Handler: TypeAlias = Callable[[int, FrameType | None], Any] | int | None
 # typer does not export the base of its own usage errors
 _UsageError: type[typer.BadParameter] = typer.BadParameter.__mro__[1]
 # what the system says of a path that was badly chosen, as opposed to a disk that failed
@@ -63,9 +64,9 @@ def run() -> None:
     """
     begin(as_json="--json" in sys.argv[1:])
     stopped: list[int] = []
-    before = None
+    before: dict[int, _Handler] = {}
     try:
-        before = _watch_for_ctrl_c(stopped)
+        before = _watch_for_the_end(stopped)
         code = _call(sys.argv[1:])
         sys.stdout.flush()  # here, where a full disk can still be told
     except EarmarkError as error:
@@ -89,8 +90,8 @@ def run() -> None:
         code = fail(_STOPPED, 1)  # native code that is interrupted, an import of onnxruntime say, has errors of its own
     finally:
         tidy()
-        if before is not None:
-            signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
     if stopped:
         # An import of native code that Ctrl-C broke off leaves a mark in CPython (unhandled_keyboard_interrupt), which
         # would end this process by the signal after all, without its exit code. Running any source text clears it.
@@ -98,19 +99,30 @@ def run() -> None:
     sys.exit(code)
 
 
-def _watch_for_ctrl_c(stopped: list[int]) -> Callable[[int, FrameType | None], Any] | int | None:
-    """From now on Ctrl-C is noted in `stopped` before it is raised; the handler of before, None if it stays."""
-    before = signal.getsignal(signal.SIGINT)
-    # SIG_DFL: `earmark.__main__` set it for the time of the imports
-    ours = before is signal.default_int_handler or before is signal.SIG_DFL
-    if not ours or threading.current_thread() is not threading.main_thread():
-        return None  # ignored, as in the background, or somebody else's
+def _watch_for_the_end(stopped: list[int]) -> dict[int, _Handler]:
+    """From now on Ctrl-C and SIGTERM are noted in `stopped` and raised as KeyboardInterrupt; the handlers of before.
+
+    SIGTERM is how a cluster, a container or a service ends a program: what a command does when it is stopped, it does
+    then too. Where somebody else handles a signal, or it is ignored, as in the background, that stays.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return {}
+    process = os.getpid()
 
     def note(number: int, frame: FrameType | None) -> None:
+        if os.getpid() != process:  # a fork of ours, which has nothing to keep
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
         stopped.append(number)
         signal.default_int_handler(number, frame)
 
-    signal.signal(signal.SIGINT, note)
+    before: dict[int, _Handler] = {}
+    for number in (signal.SIGINT, signal.SIGTERM):
+        handler = signal.getsignal(number)
+        # SIG_DFL of SIGINT: `earmark.__main__` set it for the time of the imports
+        if handler in (signal.default_int_handler, signal.SIG_DFL):
+            before[number] = handler
+            signal.signal(number, note)
     return before
 
 

@@ -218,7 +218,7 @@ def tag_all(
         progress: told of every recording.
 
     Raises:
-        Interrupted: on Ctrl-C, after what was done is on the disk.
+        Interrupted: on Ctrl-C or SIGTERM, after what was done is on the disk.
         InputError: from `paths`, or nothing in them.
         EarmarkError: the sink cannot be written.
     """
@@ -253,7 +253,7 @@ def tag_all(
         sink.finish()
     except KeyboardInterrupt:
         kept = "what is done is kept, run the same command again to go on." if sink.keeps else "nothing of it is kept."
-        raise Interrupted(f"stopped by Ctrl-C after {counted(summary.tagged, 'recording')}; {kept}") from None
+        raise Interrupted(f"stopped after {counted(summary.tagged, 'recording')}; {kept}") from None
     finally:
         results.close()
         bar.stop()
