@@ -202,7 +202,7 @@ def _formats() -> list[str]:
     import earmark.formats
     from earmark.layouts import LAYOUTS
 
-    modules = {module.name for module in pkgutil.iter_modules(earmark.formats.__path__)} - {"names", "spans"}
+    modules = {module.name for module in pkgutil.iter_modules(earmark.formats.__path__)} - {"names", "spans", "words"}
     return sorted({*LAYOUTS, *modules, "bundle"})
 
 
