@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 WAIT_MS = 60_000
 ORDINARY = 23  # clips of the task that are not gold
 
-READY = "document.getElementById('loading').hidden && !document.getElementById('skip').disabled"
+READY = "document.getElementById('loading')?.hidden && !document.getElementById('skip').disabled"
 
 Opening = Callable[..., "Page"]
 

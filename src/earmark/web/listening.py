@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -29,6 +29,7 @@ def listen(host: str, port: int) -> Iterator[socket.socket]:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listening.bind(address)
+            listening.listen(128)  # from here on who comes early waits, until the app has started
         except OSError as error:
             raise InputError(
                 f"{host} port {port} cannot be listened on ({(error.strerror or str(error)).lower()}): "
@@ -56,6 +57,7 @@ def run(app: ASGIApp, listening: socket.socket, *, behind_proxy: bool) -> None:
         timeout_graceful_shutdown=10,
     )
     server = uvicorn.Server(config)
-    server.run(sockets=[listening])
+    with suppress(KeyboardInterrupt):  # uvicorn raises it again once it has stopped: that is how it is meant to end
+        server.run(sockets=[listening])
     if not server.started:
         raise EarmarkError("the server could not start; what went wrong stands above.")
