@@ -13,8 +13,8 @@ from earmark.audio.fingerprint import HOP, RATE_HZ, SILENT, Words, bits
 from earmark.types import Samples
 
 LEAST_AGREEMENT = 0.5
-"""Measured (`python -m benchmarks.fingerprint`): copies in 14 ways agree by 0.86 and more, through Opus by 0.70, a sound
-that its set holds twice by 0.75; calls that only fingerprint alike by 0.34 and less."""
+"""Measured (`python -m benchmarks.fingerprint`): copies in 14 ways agree by 0.86 and more, through Opus by 0.70, a
+sound that its set holds twice by 0.75; calls that only fingerprint alike by 0.34 and less."""
 EXCERPT_S = 30.0
 """At most so much is compared, where the fingerprints agree best: a night's recording costs no more than a minute."""
 MARGIN_S = 0.5
