@@ -97,7 +97,8 @@ def train(
         replace_model: write over a model that stands at `out`.
 
     Raises:
-        InputError: bad data, recipe or target; TrainingError: a failed run; Interrupted: Ctrl-C or SIGTERM, work is kept.
+        InputError: bad data, recipe or target; TrainingError: a failed run; Interrupted: Ctrl-C or SIGTERM, and the
+            work is kept.
     """
     settings = settings or load_settings()
     progress = progress or Quiet()
