@@ -6,6 +6,9 @@ import os
 from pathlib import Path
 
 import pytest
+from chromium import browser
+
+__all__ = ["browser"]  # one for all tests: its driver can be started once in a process
 
 # Before torch or onnxruntime is imported: a spinning thread pool slows a shared machine many times.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")

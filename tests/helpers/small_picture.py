@@ -7,6 +7,7 @@ from earmark.training.device import Device
 CPU = Device("cpu", 1, False, "a processor")
 PICTURE = [
     "model.members=1",
+    "optimiser.weight_decay=0.02",
     "front_end.sample_rate_hz=16000",
     "front_end.clip_s=1.0",
     "front_end.n_fft=512",

@@ -32,6 +32,7 @@ from earmark.training.run import Result, train
 QUICK = [
     "training.epochs=30",
     "training.batch_size=16",
+    "model.members=1",
     "model.arguments.widths=[8, 16, 16, 32]",
     "adapt.clip_s=false",
     "front_end.clip_s=1.0",

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 import uvicorn
-from chromium import browser
 from fastapi.testclient import TestClient
 
 from earmark.catalog.adding import add
@@ -23,8 +22,6 @@ from earmark.features.spec import FeatureSpec
 from earmark.web.app import create_app
 from earmark.web.settings import WebSettings
 from earmark.web.site import SESSION_COOKIE
-
-__all__ = ["browser"]
 
 HOST = "http://127.0.0.1"
 SCALE = ("foreground", "background", "absent")

@@ -1,5 +1,0 @@
-"""The browser that these tests open pages in."""
-
-from chromium import browser
-
-__all__ = ["browser"]
