@@ -88,7 +88,15 @@ def _opened(browser: Browser, path: Path, width: int) -> Iterator[tuple[Page, li
     wrong: list[str] = []
     page.on("console", lambda message: wrong.append(message.text) if message.type in ("error", "warning") else None)
     page.on("pageerror", lambda error: wrong.append(str(error)))
-    page.on("requestfailed", lambda request: wrong.append(f"failed: {request.url}"))
+    # a player that has what it needs for now breaks off the rest by itself
+    page.on(
+        "requestfailed",
+        lambda request: (
+            None
+            if request.resource_type == "media" and request.failure == "net::ERR_ABORTED"
+            else wrong.append(f"failed: {request.url} ({request.failure})")
+        ),
+    )
     page.on(
         "request", lambda request: None if request.url.startswith(("file:", "data:")) else wrong.append(request.url)
     )

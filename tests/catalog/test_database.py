@@ -213,7 +213,9 @@ def test_work_that_met_another_is_done_again(postgresql_url: str, tmp_path: Path
             thread.start()
         for thread in threads:
             thread.join()
-    assert len(tries) == 3
+    assert len(tries) >= 3  # one was broken off at least once, and on a slow machine perhaps again
+    assert not any(thread.is_alive() for thread in threads)
+    assert set(tries) == set(people)
 
 
 def test_a_backup_made_while_people_label_is_whole_and_usable(tmp_path: Path):
