@@ -298,3 +298,20 @@ def _check_whole(workspace: Workspace, catalog: Catalog) -> None:
         assert row.id in keyed
         for clip in mine:
             assert audio.probe(workspace.path_of(clip.file)).frames == clip.stop - clip.start
+
+
+def test_the_order_is_that_of_the_paths_though_a_long_file_ends_last(
+    workspace: Workspace, catalog: Catalog, tmp_path: Path
+):
+    folder = tmp_path / "songs"
+    _sound(folder / "a.wav", 120.0, 0)
+    shutil.copy(_sound(folder / "b.wav", 1.0, 1), folder / "c.wav")
+    with (folder / "c.wav").open("ab") as file:
+        file.write(b"LIST\x04\x00\x00\x00INFO")  # other bytes, the same sound
+    _sound(folder / "d.wav", 1.0, 2)
+    done = _add(workspace, catalog, folder, chunk_s=60.0)
+    assert [Path(uri).name for uri in done.recordings] == ["a.wav", "b.wav", "c.wav", "d.wav"]
+    assert [tuple(Path(uri).name for uri in pair) for pair in done.copies] == [("c.wav", "b.wav")]
+    with catalog.read() as connection:
+        names = connection.execute(sa.select(Recording.name).order_by(Recording.id)).scalars().all()
+    assert names == ["a.wav", "b.wav", "c.wav", "d.wav"]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -41,7 +41,7 @@ class Added:
     """What became of the files.
 
     Attributes:
-        recordings: uris that were added.
+        recordings: uris that were added, in the order of their paths.
         known: paths whose bytes the catalog holds already.
         quarantined: one error a file that cannot be used.
         clips: how many were added.
@@ -118,9 +118,20 @@ def add(
         limits = time_limits([path for path, _ in items], timeout_s)
         outcomes = map_files(probe, items, workers=workers, timeout_s=limits, progress=progress)
         with contextlib.closing(outcomes):  # type: ignore[type-var]
-            for outcome in outcomes:
+            for outcome in _in_order(outcomes):
                 run.take(todo[outcome.index], outcome, items[outcome.index][1])
     return run.added
+
+
+def _in_order(outcomes: Iterable[Outcome[Probed]]) -> Iterator[Outcome[Probed]]:
+    """One that is finished early waits for those before it, so that numbers and originals are the same in every run."""
+    waiting: dict[int, Outcome[Probed]] = {}
+    following = 0
+    for outcome in outcomes:
+        waiting[outcome.index] = outcome
+        while following in waiting:
+            yield waiting.pop(following)
+            following += 1
 
 
 def _check(chunk_s: float | None, hop_s: float | None, write: str | None) -> str:
