@@ -14,10 +14,13 @@ import numpy as np
 import pytest
 import soundfile
 import sqlalchemy as sa
+from queue_rows import add_person
 
 from earmark.audio import read as audio
 from earmark.audio.write import convert
+from earmark.catalog import adding, copies, probing
 from earmark.catalog.adding import Added, add
+from earmark.catalog.copies import look_alikes
 from earmark.catalog.database import Catalog, Workspace
 from earmark.catalog.tables import Clip, FingerprintKey, Quarantined, Recording
 from earmark.errors import CatalogError, InputError
@@ -122,6 +125,65 @@ def test_the_same_sound_in_another_container_or_coding_is_a_copy(
     assert rows["one.flac"].audio_sha256 == rows["one.wav"].audio_sha256
 
 
+def _take(path: Path, tune: int, player: int) -> Path:
+    """8 s of a tune by a machine that begins each partial where it likes: one spectrogram, another waveform."""
+    notes, own = np.random.default_rng(tune), np.random.default_rng(player)
+    samples, t, rise = np.zeros(8 * RATE_HZ), np.arange(1600) / RATE_HZ, np.hanning(1600)
+    for start in range(0, len(samples) - 1599, 800):
+        pitch = 220 * 2 ** (notes.integers(0, 24) / 12)
+        for k in range(1, 9):
+            if k * pitch < 3600:
+                samples[start : start + 1600] += rise * np.sin(2 * np.pi * (k * pitch * t + own.random())) / k
+    soundfile.write(path, 0.1 * samples + 1e-4 * own.standard_normal(len(samples)), RATE_HZ)
+    return path
+
+
+def test_two_takes_of_one_tune_look_alike_and_are_no_copies(workspace: Workspace, catalog: Catalog, tmp_path: Path):
+    first, second = _take(tmp_path / "a.wav", 7, 1), _take(tmp_path / "b.wav", 7, 2)
+    convert(first, tmp_path / "a.ogg")
+    assert _add(workspace, catalog, first, second).copies == []
+    words = np.frombuffer(_recordings(catalog)[1].fingerprint, dtype="<u4").astype(np.uint32)
+    with catalog.read() as connection:
+        assert [Path(one.uri).name for one in look_alikes(connection, words)] == ["b.wav", "a.wav"]
+    done = _add(workspace, catalog, tmp_path / "a.ogg")
+    assert [tuple(Path(uri).name for uri in pair) for pair in done.copies] == [("a.ogg", "a.wav")]
+    assert done.unheard == []
+
+
+def test_a_copy_whose_original_is_gone_is_one_by_its_fingerprint_and_said_to_be_unheard(
+    workspace: Workspace, catalog: Catalog, tmp_path: Path
+):
+    first = _sound(tmp_path / "one.wav", 8.0, 1)
+    _add(workspace, catalog, first)
+    convert(first, tmp_path / "one.mp3")
+    first.unlink()
+    done = _add(workspace, catalog, tmp_path / "one.mp3")
+    assert [Path(uri).name for pair in done.copies for uri in pair] == ["one.mp3", "one.wav"]
+    assert len(done.unheard) == 1
+    assert "one.wav, whose file is gone: it is taken for a copy unheard" in done.unheard[0]
+
+
+def test_what_is_listened_to_is_not_within_a_transaction(
+    workspace: Workspace, catalog: Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    first = _sound(tmp_path / "one.wav", 8.0, 1)
+    _add(workspace, catalog, first)
+    convert(first, tmp_path / "one.mp3")
+    heard = []
+
+    def listen(*arguments, **options):
+        with workspace.catalog() as other:  # would wait for the end of a transaction that writes
+            add_person(other, "ann")
+        heard.append(copies.listen(*arguments, **options))
+        return heard[-1]
+
+    monkeypatch.setattr(adding, "listen", listen)
+    done = _add(workspace, catalog, tmp_path / "one.mp3")
+    assert len(done.copies) == 1
+    (agreements,) = heard
+    assert all(value > 0.9 for value in agreements.values())
+
+
 def test_written_chunks_hold_the_spans_sample_for_sample(workspace: Workspace, catalog: Catalog, songs: Path):
     done = _add(workspace, catalog, songs, chunk_s=2.0, write="wav")
     clips = _clips(catalog)
@@ -133,6 +195,28 @@ def test_written_chunks_hold_the_spans_sample_for_sample(workspace: Workspace, c
         whole = audio.read(songs / clip.name, mono=False).samples
         np.testing.assert_array_equal(written, whole[clip.start : clip.stop])
     assert sorted(path.name for path in workspace.audio_dir.iterdir()) == [f"{clip.chunk_id}.wav" for clip in clips]
+
+
+def test_chunks_and_their_names_are_on_disk_before_the_commit_that_names_them(
+    workspace: Workspace, catalog: Catalog, songs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    happened: list[str] = []
+    fsync = os.fsync
+
+    def note(fd: int) -> None:
+        fsync(fd)
+        happened.append(os.path.realpath(f"/proc/self/fd/{fd}"))
+
+    monkeypatch.setattr(os, "fsync", note)
+    probed = probing.probe(probing.Job(str(songs / "band0_song.wav"), 1.0, None, str(tmp_path / "beside"), ".wav"))
+    assert happened == [str(tmp_path / "beside" / f"{number}.wav") for number in range(len(probed.spans))]
+    happened.clear()
+    sa.event.listen(catalog.engine, "commit", lambda _: happened.append("commit"))
+    _add(workspace, catalog, songs / "band0_song.wav", chunk_s=1.0, write="wav")
+    named = happened.index(str(workspace.audio_dir))
+    assert len(_clips(catalog)) == 3
+    assert happened[named + 1] == "commit"
+    assert happened.count(str(workspace.audio_dir)) == 1
 
 
 def test_chunks_may_overlap_and_be_lossy(workspace: Workspace, catalog: Catalog, songs: Path):

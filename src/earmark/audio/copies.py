@@ -7,8 +7,11 @@ it went through, still has the original's phase in the band that both hold.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
+from earmark.audio import read as audio
 from earmark.audio.fingerprint import HOP, RATE_HZ, SILENT, Words, bits
 from earmark.types import Samples
 
@@ -69,3 +72,20 @@ def agreement(x: Samples, y: Samples) -> float:
     if not enough.any():
         return 0.0
     return min(1.0, float((envelope[lag[enough]] / np.sqrt(energy[enough])).max()))
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Two files, and from where to where (seconds) to compare them."""
+
+    a: str
+    b: str
+    span_a: Span
+    span_b: Span
+
+
+def compare(pair: Pair) -> float:
+    """How well the two waveforms agree, 0 to 1, for a worker process. Raises AudioError where one cannot be read."""
+    x = audio.read(pair.a, start_s=pair.span_a[0], stop_s=pair.span_a[1], sample_rate_hz=RATE_HZ)
+    y = audio.read(pair.b, start_s=pair.span_b[0], stop_s=pair.span_b[1], sample_rate_hz=RATE_HZ)
+    return agreement(x.samples, y.samples)

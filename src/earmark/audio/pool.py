@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -57,7 +57,7 @@ def map_files(
     progress: Progress | None = None,
     memory_limit: int | None = None,
     lend_bytes: int = 0,
-) -> Iterator[Outcome[T]]:
+) -> Generator[Outcome[T], None, None]:
     """`work(argument)` for each (path, argument), in worker processes; outcomes come as they finish.
 
     Each item has one outcome. Where the work raises AudioError, that is its error; any other EarmarkError (a full

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,8 +21,8 @@ from sqlalchemy.engine import Connection
 
 from earmark.audio.find import find_audio
 from earmark.audio.pool import Outcome, map_files, time_limits
-from earmark.catalog.chunk_files import SUFFIXES, Beside, last_number, place, sweep
-from earmark.catalog.copies import find_original, remember
+from earmark.catalog.chunk_files import SUFFIXES, Beside, last_number, place, sweep, sync_names
+from earmark.catalog.copies import LookAlike, decide, listen, look_alikes, remember, same_sound
 from earmark.catalog.database import Catalog, Workspace, now_us
 from earmark.catalog.probing import Job, Probed, hash_file, probe
 from earmark.catalog.queue_folder import QueueFolder
@@ -46,6 +46,7 @@ class Added:
         quarantined: one error a file that cannot be used.
         clips: how many were added.
         copies: (uri, the original's uri) of recordings that hold the sound of another.
+        unheard: one sentence a copy that its fingerprint alone says is one, as the original's file is gone.
         warnings: one sentence a file that could be read only in part.
     """
 
@@ -54,6 +55,7 @@ class Added:
     quarantined: list[AudioError] = field(default_factory=list)
     clips: int = 0
     copies: list[tuple[str, str]] = field(default_factory=list)
+    unheard: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
 
@@ -62,6 +64,15 @@ class _Found:
     path: Path
     relative: str  # to the folder that was named, with forward slashes
     folder: QueueFolder | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Recorded:
+    """new: it was not in the catalog yet. original, unheard: uris, of what it is a copy of, and unheard."""
+
+    new: bool
+    original: str | None = None
+    unheard: str | None = None
 
 
 def add(
@@ -103,7 +114,7 @@ def add(
     found = list(_find(workspace, [Path(path) for path in paths], queue=queue))
     if not found and not queue:
         raise InputError(f"{', '.join(str(path) for path in paths)}: no audio file was found there; check the path.")
-    run = _Run(workspace, catalog, patterns, licence, source, Added())
+    run = _Run(workspace, catalog, patterns, licence, source, Added(), workers, timeout_s)
     todo = run.leave_known(found, workers, progress or Quiet())
     if not todo:
         return run.added
@@ -117,7 +128,7 @@ def add(
             items.append((str(one.path), Job(str(one.path), chunk_s, hop_s, chunks, suffix)))
         limits = time_limits([path for path, _ in items], timeout_s)
         outcomes = map_files(probe, items, workers=workers, timeout_s=limits, progress=progress)
-        with contextlib.closing(outcomes):  # type: ignore[type-var]
+        with contextlib.closing(outcomes):
             for outcome in _in_order(outcomes):
                 run.take(todo[outcome.index], outcome, items[outcome.index][1])
     return run.added
@@ -183,8 +194,11 @@ class _Run:
         licence: str | None,
         source: str | None,
         added: Added,
+        workers: int,
+        timeout_s: float,
     ) -> None:
         self._workspace, self._catalog, self._patterns = workspace, catalog, patterns
+        self._workers, self._timeout_s = workers, timeout_s
         self._about = {"licence": licence, "source": source}
         self.added = added
 
@@ -238,30 +252,53 @@ class _Run:
         written = [Path(job.chunks) / f"{number}{job.suffix}" for number in range(len(probed.spans))]
         chunks = written if job.chunks else None
 
-        def work(connection: Connection) -> tuple[bool, str | None]:
-            _lock(connection)
-            return self._insert(connection, one, uri, probed, chunks)
+        heard: dict[int, float | None] = {}
 
-        new, original = self._catalog.run(work)
-        if not new:
+        def work(connection: Connection) -> _Recorded | list[LookAlike]:
+            _lock(connection)
+            return self._insert(connection, one, uri, probed, chunks, heard)
+
+        # decoding takes its time, so it is done between two transactions; another look, since others add meanwhile
+        while isinstance(done := self._catalog.run(work), list):
+            heard |= listen(self._workspace, str(one.path), done, workers=self._workers, timeout_s=self._timeout_s)
+        if not done.new:
             self._done(one)
             return
         if one.folder is not None:
             one.folder.move(one.path, target)
         self.added.recordings.append(uri)
         self.added.clips += len(probed.spans)
-        if original is not None:
-            self.added.copies.append((uri, original))
+        if done.original is not None:
+            self.added.copies.append((uri, done.original))
+        if done.unheard:
+            self.added.unheard.append(
+                f"{uri} has the fingerprint of {done.unheard}, whose file is gone: it is taken for a copy unheard."
+            )
 
     def _insert(
-        self, connection: Connection, one: _Found, uri: str, probed: Probed, chunks: list[Path] | None
-    ) -> tuple[bool, str | None]:
-        """Whether it was new, and of which recording it is a copy; `chunks` becomes where they lie now."""
+        self,
+        connection: Connection,
+        one: _Found,
+        uri: str,
+        probed: Probed,
+        chunks: list[Path] | None,
+        heard: Mapping[int, float | None],
+    ) -> _Recorded | list[LookAlike]:
+        """What was written; `chunks` becomes where they lie now. Or, with nothing written, what to listen to first."""
         known = sa.select(Recording.id).where(Recording.file_sha256 == probed.file_sha256)
         if connection.execute(known).first() is not None:
-            return False, None
+            return _Recorded(new=False)
         words = np.frombuffer(probed.words, dtype="<u4").astype(np.uint32)
-        original = find_original(connection, probed.audio_sha256, words)
+        original, unheard = same_sound(connection, probed.audio_sha256), None
+        if original is None:
+            near = look_alikes(connection, words)
+            open_ = [other for other in near if other.recording_id not in heard]
+            if open_:
+                return open_
+            copied = decide(near, heard)
+            if copied is not None:
+                original = copied.original_id
+                unheard = copied.uri if heard[copied.recording_id] is None else None
         values = {
             "uri": uri,
             "name": one.path.name,
@@ -290,10 +327,12 @@ class _Run:
                 chunks[step] = place(chunks[step], self._workspace.audio_dir, number + step)
                 file = self._workspace.uri_of(chunks[step])
                 connection.execute(sa.insert(Clip).values(**clip, chunk_id=f"{number + step:06d}", file=file))
+            sync_names(self._workspace.audio_dir)
         connection.execute(sa.delete(Quarantined).where(Quarantined.uri == self._workspace.uri_of(one.path)))
         if original is None:
-            return True, None
-        return True, connection.execute(sa.select(Recording.uri).where(Recording.id == original)).scalar_one()
+            return _Recorded(new=True)
+        name = connection.execute(sa.select(Recording.uri).where(Recording.id == original)).scalar_one()
+        return _Recorded(new=True, original=name, unheard=unheard)
 
     def _group(self, relative: str) -> str | None:
         for pattern in self._patterns:

@@ -1,5 +1,8 @@
 """Chunk files of a workspace: written beside their place, renamed into it in the transaction that names them.
 
+Their bytes are on disk when their writer is done (`probing`), and their names before the commit (`sync_names`), so that
+a power cut after it leaves no clip without its file.
+
 A file of `audio/` that no clip names is left over from an `add` that was killed between renaming and committing. Its
 number is above every number in the catalog, or was given to another clip since; both are seen to (`sweep`, `place`).
 Whoever renames holds the catalog's write lock, so no file of a transaction under way is ever taken for a left-over.
@@ -81,6 +84,15 @@ def place(written: Path, audio_dir: Path, number: int) -> Path:
             other.unlink(missing_ok=True)
     os.replace(written, target)
     return target
+
+
+def sync_names(audio_dir: Path) -> None:
+    """Have the disk know what was renamed into the folder."""
+    folder = os.open(audio_dir, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 def _of_number(audio_dir: Path, number: int) -> list[Path]:

@@ -1,17 +1,24 @@
-"""Which recording a new one is a copy of: the same decoded sound, or one that its fingerprint says is the same.
+"""Which recording a new one is a copy of: fingerprints propose, waveforms decide.
 
 Comparing a new recording with all others would make adding slower with each. So a few words of every fingerprint are
 kept in an index, those whose hash is smallest (as in MinHash): copies share some of them, others hardly ever do, and
-only what shares one is compared word by word.
+only what shares one is compared word by word. What looks alike then is decoded, in worker processes and outside of any
+transaction, and is a copy where the waveforms agree (`earmark.audio.copies`): rumbles and hums look alike and are not.
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from earmark.audio.copies import LEAST_AGREEMENT, Pair, Span, compare, excerpts
 from earmark.audio.fingerprint import SILENT, Words, find_copies
+from earmark.audio.pool import map_files, time_limits
+from earmark.catalog.database import Workspace
 from earmark.catalog.tables import FingerprintKey, Recording
 
 KEYS = 32
@@ -21,6 +28,28 @@ _COMPARED = 16  # recordings that share most keys
 _SPREAD = np.uint32(2654435761)  # Knuth's multiplicative hash: neighbouring words fall far apart
 
 
+@dataclass(frozen=True, slots=True)
+class LookAlike:
+    """A recording whose fingerprint looks like that of a new one.
+
+    Attributes:
+        recording_id, uri: of the recording. original_id: what it is a copy of, or itself.
+        error_rate: share of the fingerprints' bits that differ.
+        mine, its: from where to where, in seconds, the new one and this one are to be compared.
+    """
+
+    recording_id: int
+    uri: str
+    original_id: int
+    error_rate: float
+    mine: Span
+    its: Span
+
+
+Heard = Mapping[int, float | None]
+"""Recording -> how well its waveform agrees with the new one's, 0 to 1; None where it cannot be read any more."""
+
+
 def keys_of(words: Words) -> list[int]:
     """At most `KEYS` words, distinct, the same ones whatever the order in which they come."""
     distinct = np.unique(words[words != SILENT])
@@ -28,16 +57,18 @@ def keys_of(words: Words) -> list[int]:
     return [int(word) for word in distinct[order[:KEYS]]]
 
 
-def find_original(connection: Connection, audio_sha256: str, words: Words) -> int | None:
-    """The recording that one with this sound is a copy of, itself no copy; None: it is new."""
-    columns = (Recording.id, Recording.copy_of)
-    same = sa.select(*columns).where(Recording.audio_sha256 == audio_sha256).order_by(Recording.id).limit(1)
-    row = connection.execute(same).one_or_none()
-    if row is not None:
-        return int(row.copy_of or row.id)
+def same_sound(connection: Connection, audio_sha256: str) -> int | None:
+    """The recording with the very same decoded samples, itself no copy."""
+    same = sa.select(Recording.id, Recording.copy_of).where(Recording.audio_sha256 == audio_sha256)
+    row = connection.execute(same.order_by(Recording.id).limit(1)).one_or_none()
+    return None if row is None else int(row.copy_of or row.id)
+
+
+def look_alikes(connection: Connection, words: Words) -> list[LookAlike]:
+    """Recordings that the one with this fingerprint may be a copy of, the most alike first."""
     keys = keys_of(words)
     if not keys:
-        return None
+        return []
     shared = (
         sa.select(FingerprintKey.recording_id)
         .where(FingerprintKey.key.in_(keys))
@@ -47,15 +78,41 @@ def find_original(connection: Connection, audio_sha256: str, words: Words) -> in
     )
     ids = list(connection.execute(shared).scalars())
     if not ids:
-        return None
-    near = sa.select(*columns, Recording.fingerprint).where(Recording.id.in_(ids)).order_by(Recording.id)
-    rows = connection.execute(near).all()
+        return []
+    columns = (Recording.id, Recording.uri, Recording.copy_of, Recording.fingerprint)
+    rows = connection.execute(sa.select(*columns).where(Recording.id.in_(ids)).order_by(Recording.id)).all()
     others = [np.frombuffer(row.fingerprint or b"", dtype="<u4").astype(np.uint32) for row in rows]
-    pairs = [(rate, other) for one, other, rate, _ in find_copies([words, *others]) if one == 0]
-    if not pairs:
-        return None
-    nearest = rows[min(pairs)[1] - 1]
-    return int(nearest.copy_of or nearest.id)
+    found = []
+    for i, j, rate, lag in find_copies([words, *others]):
+        if i == 0:
+            row = rows[j - 1]
+            mine, its = excerpts(words, others[j - 1], lag)
+            found.append(LookAlike(row.id, row.uri, row.copy_of or row.id, rate, mine, its))
+    return sorted(found, key=lambda one: (one.error_rate, one.recording_id))
+
+
+def listen(
+    workspace: Workspace, path: str, near: Sequence[LookAlike], *, workers: int, timeout_s: float
+) -> dict[int, float | None]:
+    """How well a file agrees with each recording that it looks like; decoded in worker processes (`map_files`)."""
+    pairs = [Pair(path, str(workspace.path_of(one.uri)), one.mine, one.its) for one in near]
+    limits = [sum(time_limits([pair.a, pair.b], timeout_s)) for pair in pairs]
+    outcomes = map_files(compare, [(pair.b, pair) for pair in pairs], workers=workers, timeout_s=limits)
+    return {near[outcome.index].recording_id: outcome.value for outcome in outcomes}
+
+
+def decide(near: Sequence[LookAlike], heard: Heard) -> LookAlike | None:
+    """Which of `near` the new recording is a copy of.
+
+    One whose waveform agrees, the best of them. Else one that cannot be read any more: it is what its fingerprint says
+    it is, as that is right for all but one in a million pairs, and a copy that is taken for new would leak into another
+    split.
+    """
+    agreeing = [(-value, one.error_rate, i) for i, one in enumerate(near) if (value := heard[one.recording_id])]
+    best = min(agreeing, default=None)
+    if best is not None and -best[0] >= LEAST_AGREEMENT:
+        return near[best[2]]
+    return next((one for one in near if heard[one.recording_id] is None), None)
 
 
 def remember(connection: Connection, recording_id: int, words: Words) -> None:

@@ -169,8 +169,11 @@ class _Chunks:
             self._write(self._held[start - self._at : stop - self._at])
 
     def _write(self, frames: Frames) -> None:
+        path = self._path(self._written)
         try:
-            write(self._path(self._written), frames, self._rate)
+            write(path, frames, self._rate)
         except InputError as error:  # what was asked for fits the others, not this file's channels
             raise AudioError(self._job.path, Reason.UNSUPPORTED, f"{self._job.path}: {error}") from None
+        with path.open("rb") as file:  # on disk before the catalog names it; here, where workers wait side by side
+            os.fsync(file.fileno())
         self._written += 1

@@ -3,30 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
-from earmark.audio import read as audio
-from earmark.audio.copies import LEAST_AGREEMENT, Span, agreement, excerpts
-from earmark.audio.fingerprint import RATE_HZ, Words, find_copies
+from earmark.audio.copies import LEAST_AGREEMENT, Pair, compare, excerpts
+from earmark.audio.fingerprint import Words, find_copies
 from earmark.audio.pool import map_files, time_limits
 from earmark.types import Progress
-
-
-@dataclass(frozen=True, slots=True)
-class Pair:
-    """Two files, and from where to where (seconds) to compare them."""
-
-    a: str
-    b: str
-    span_a: Span
-    span_b: Span
-
-
-def compare(pair: Pair) -> float:
-    """How well the two waveforms agree, 0 to 1. Raises AudioError where one cannot be read."""
-    x = audio.read(pair.a, start_s=pair.span_a[0], stop_s=pair.span_a[1], sample_rate_hz=RATE_HZ)
-    y = audio.read(pair.b, start_s=pair.span_b[0], stop_s=pair.span_b[1], sample_rate_hz=RATE_HZ)
-    return agreement(x.samples, y.samples)
 
 
 def copied_files(

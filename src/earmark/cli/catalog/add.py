@@ -69,6 +69,7 @@ def add(
     told = [f"read in part: {warning}" for warning in done.warnings]
     told += [f"{error.reason}: {error}" for error in done.quarantined]
     told += [f"copy: {uri} holds the sound of {original}" for uri, original in done.copies]
+    told += done.unheard
     for line in told[:_SHOWN]:
         console.say(line)
     if len(told) > _SHOWN:
@@ -85,6 +86,7 @@ def add(
         "quarantined": [
             {"path": error.path, "reason": str(error.reason), "message": str(error)} for error in done.quarantined
         ],
+        "unheard": done.unheard,
         "warnings": done.warnings,
     }
     step = f"earmark catalog task refresh {tasks[-1].name}" if tasks else "earmark catalog task new NAME --tags A,B"
