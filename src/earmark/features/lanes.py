@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 
 import torch
 
@@ -26,31 +26,44 @@ class _Pool:
         self._lock = threading.Lock()
         self._executor: ThreadPoolExecutor | None = None
         self._lanes = 0
+        self._inside = threading.local()
 
-    def get(self, lanes: int) -> ThreadPoolExecutor:
-        with self._lock:
+    @property
+    def inside(self) -> bool:
+        """Whether this thread is a lane: work that it would wait for might wait for it."""
+        return getattr(self._inside, "lane", False)
+
+    def submit(self, run: Callable[[int], None], lanes: int) -> list[Future[None]]:
+        """`run(0)` .. `run(lanes - 1)`, each in a thread of its own."""
+        with self._lock:  # until all are handed over: another thread that needs more lanes lets these ones go
             if self._executor is None or self._lanes < lanes:
+                executor = self._started(lanes)
                 if self._executor is not None:
-                    self._executor.shutdown(wait=False)
-                self._executor = self._started(lanes)
-                self._lanes = lanes
-            return self._executor
+                    self._executor.shutdown(wait=False)  # what was handed over is still done
+                self._executor, self._lanes = executor, lanes
+            return [self._executor.submit(run, lane) for lane in range(lanes)]
 
-    @staticmethod
-    def _started(lanes: int) -> ThreadPoolExecutor:
+    def _started(self, lanes: int) -> ThreadPoolExecutor:
         threads = torch.get_num_threads()
         ready = threading.Barrier(lanes + 1)
 
         def alone() -> None:
+            self._inside.lane = True
             torch.get_num_threads()  # a thread takes the common number the first time it needs one, so let it be now
             torch.set_num_threads(1)
 
         executor = ThreadPoolExecutor(lanes, "earmark-lane", initializer=alone)
-        for _ in range(lanes):
-            executor.submit(ready.wait)
-        ready.wait()
-        # the number is each thread's own, but it is also what threads started later begin with
-        torch.set_num_threads(threads)
+        try:
+            for _ in range(lanes):
+                executor.submit(ready.wait)
+            ready.wait()
+        except BaseException:  # Ctrl-C, or no more threads are to be had: those that wait would wait for ever
+            ready.abort()
+            executor.shutdown(wait=False)
+            raise
+        finally:
+            # the number is each thread's own, but it is also what threads started later begin with
+            torch.set_num_threads(threads)
         return executor
 
     def forget(self) -> None:
@@ -68,12 +81,13 @@ def lanes_for(pieces: int) -> int:
 
 
 def in_lanes(work: Callable[[int, int], None], pieces: int) -> None:
-    """`work(first, last)` for consecutive runs of 0 .. pieces - 1, a run a thread; with one lane in this thread.
+    """`work(first, last)` for consecutive runs of 0 .. pieces - 1, a run a thread; in this thread with one lane,
+    or where this is a lane already.
 
     Gradients are not recorded in the threads. The first error of a thread is raised here.
     """
     lanes = lanes_for(pieces)
-    if lanes == 1:
+    if lanes == 1 or _pool.inside:
         work(0, pieces)
         return
     edges = [pieces * lane // lanes for lane in range(lanes + 1)]
@@ -82,4 +96,7 @@ def in_lanes(work: Callable[[int, int], None], pieces: int) -> None:
         with torch.no_grad():  # said for each thread apart
             work(edges[lane], edges[lane + 1])
 
-    list(_pool.get(lanes).map(run, range(lanes)))
+    futures = _pool.submit(run, lanes)
+    wait(futures)  # all of them: what they write into is the caller's, who may let it go when this raises
+    for future in futures:
+        future.result()
