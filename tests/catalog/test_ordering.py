@@ -8,7 +8,8 @@ from earmark.catalog import ordering
 from earmark.catalog.database import Catalog
 from earmark.catalog.labelling import submit
 from earmark.catalog.ordering import set_policy
-from earmark.catalog.queueing import next_clips, set_scores
+from earmark.catalog.queueing import next_clips
+from earmark.catalog.scoring import set_scores
 from earmark.catalog.tables import TaskClip
 from earmark.catalog.tasks import add_clips_to_task, get_task, new_task
 from earmark.errors import CatalogError

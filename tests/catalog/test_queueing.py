@@ -14,7 +14,7 @@ from queue_rows import add_person, add_recording, beyond, wrongs
 
 from earmark.catalog.database import Catalog, Workspace
 from earmark.catalog.labelling import adjudicate, skip, submit, undo, unusable
-from earmark.catalog.queueing import MOST_HELD, expire, next_clips, return_lease, set_scores
+from earmark.catalog.queueing import MOST_HELD, expire, next_clips, return_lease
 from earmark.catalog.tables import QueuePosition, TaskClip
 from earmark.catalog.tasks import add_clips_to_task, new_task, refresh, set_gold
 from earmark.errors import CatalogError, ConflictError, NotAllowedError, NotFoundError
@@ -177,26 +177,6 @@ def test_balanced_takes_a_clip_of_every_group_before_the_second_of_any(catalog: 
     with catalog.read() as connection:
         lowest = connection.execute(sa.select(sa.func.min(TaskClip.priority))).scalar()
     assert lowest == -20.0
-
-
-def test_uncertainty_asks_the_least_sure_first(catalog: Catalog):
-    _, clips = add_recording(catalog, "a", 6)
-    new_task(catalog, "sax", ["sax"], policy="uncertainty")
-    add_clips_to_task(catalog, "sax")
-    who = add_person(catalog, "a")
-    held = next_clips(catalog, "sax", who)[0]  # before there are scores
-    rest = [clip for clip in clips if clip != held.clip_id]
-    scores = {rest[0]: 0.1, rest[1]: 0.9, rest[2]: 0.5, 12345: 3.0}
-    assert set_scores(catalog, "sax", scores) == 3
-    given = _all(catalog, "sax", who)
-    assert given[0] == held.clip_id
-    assert given[1:4] == [rest[1], rest[2], rest[0]]
-    assert sorted(given) == clips
-    with pytest.raises(CatalogError, match=r"expected a finite number"):
-        set_scores(catalog, "sax", {rest[0]: float("nan")})
-    new_task(catalog, "other", ["sax"])
-    with pytest.raises(ConflictError, match=r"orders its queue by random: only uncertainty takes scores"):
-        set_scores(catalog, "other", {})
 
 
 def test_disagreement_asks_a_third_person_where_two_disagree(catalog: Catalog):

@@ -85,7 +85,7 @@ def test_people_come_and_go(earmark: Earmark) -> None:
         (["task", "new", "t", "--tags", ""], r"tags \(none\)"),
         (["task", "new", "t", "--tags", "a", "--tag-help", "a"], r"--tag-help 'a': expected TAG=TEXT"),
         (["task", "new", "t", "--tags", "a", "--instructions", "@none"], r"@none: the file cannot be read"),
-        (["queue", "t", "--by", "random", "--scores", "s.csv"], r"--scores order by uncertainty"),
+        (["queue", "t", "--by", "random", "--scores", "s.csv"], r"--scores orders by uncertainty"),
         (["queue", "t", "--by", "random"], r"no task 't': there is none yet"),
         (["people", "role", "eve", "--to", "admin"], r"there is nobody of this name"),
     ],

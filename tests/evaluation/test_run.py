@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import importlib.util
 import io
 import json
 import shutil
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 import soundfile
+import toy_model
 from typer.testing import CliRunner, Result
 
 from earmark.cli.main import app
@@ -25,21 +24,6 @@ from earmark.layouts import read
 from earmark.tagging.tagger import Tagger, load
 
 RATE = 16_000
-
-
-@pytest.fixture(scope="module")
-def toys() -> ModuleType:
-    """The toy model of the tagging tests (tests are no package, so it is loaded from its file)."""
-    path = Path(__file__).parents[1] / "tagging" / "conftest.py"
-    spec = importlib.util.spec_from_file_location("tagging_toys", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    import sys
-
-    sys.modules["tagging_toys"] = module  # its dataclass looks itself up
-    spec.loader.exec_module(module)
-    return module
 
 
 def write_tones(folder: Path, tones: dict[str, float], n: int, seed: int) -> Path:
@@ -54,21 +38,21 @@ def write_tones(folder: Path, tones: dict[str, float], n: int, seed: int) -> Pat
 
 
 @pytest.fixture(scope="module")
-def sounds(toys: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def sounds(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """`train/` and `new/` with the model's three tones, `more/` with two of them and one it does not know."""
     root = tmp_path_factory.mktemp("tones")
-    write_tones(root / "train", toys.TONES, 8, 0)
-    write_tones(root / "new", toys.TONES, 6, 1)
+    write_tones(root / "train", toy_model.TONES, 8, 0)
+    write_tones(root / "new", toy_model.TONES, 6, 1)
     write_tones(root / "more", {"low": 200.0, "high": 2000.0, "whistle": 3100.0}, 6, 2)
     (root / "new/low/broken.wav").write_bytes(b"RIFF....")
     return root
 
 
 @pytest.fixture(scope="module")
-def model(toys: ModuleType, sounds: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def model(sounds: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The toy with a refusal, and with the hash of one recording of `new/` among those it was trained on."""
     folder = tmp_path_factory.mktemp("models")
-    draft = Tagger(toys.write_toy(folder / "draft").bundle, threads=1)
+    draft = Tagger(toy_model.write_toy(folder / "draft").bundle, threads=1)
     train, _ = predict(draft, _matched(draft, sounds / "train"))
     refusal, arrays = fit_refusal(train, train)
     from earmark.audio.hashing import audio_sha256
@@ -78,7 +62,7 @@ def model(toys: ModuleType, sounds: Path, tmp_path_factory: pytest.TempPathFacto
     seen = io.BytesIO()
     pd.DataFrame({"audio_sha256": [audio_sha256(audio.samples, audio.sample_rate_hz)]}).to_parquet(seen)
     files = {"reference.npz": reference_bytes(arrays), "seen.parquet": seen.getvalue()}
-    toys.write_toy(folder / "model", files, refusal=refusal)
+    toy_model.write_toy(folder / "model", files, refusal=refusal)
     return folder / "model"
 
 

@@ -12,7 +12,7 @@ Gold clips are shown now and then beside the queue, to everybody, so no overlap 
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,10 +21,9 @@ from sqlalchemy.engine import Connection
 
 from earmark.catalog.database import Catalog, now_us
 from earmark.catalog.places import move, reopen
-from earmark.catalog.tables import Clip, Lease, Recording, Score, Task, TaskClip
-from earmark.catalog.tasks import get_task
+from earmark.catalog.tables import Clip, Lease, Recording, TaskClip
 from earmark.catalog.turns import LIVE, Rules, Turn, find_rules
-from earmark.errors import CatalogError, ConflictError, NotAllowedError, NotFoundError
+from earmark.errors import CatalogError, NotAllowedError, NotFoundError
 
 MOST_HELD = 4
 """Clips that one person holds at most: the one that is shown and a few that load meanwhile."""
@@ -193,47 +192,3 @@ def _end(
     for step, clip_id in enumerate(clips):
         move(connection, rules.task_id, rules.overlap, clip_id, leases=-1, number=number + step)
     return len(clips)
-
-
-def set_scores(catalog: Catalog, task: int | str, scores: Mapping[int, float], *, model: str = "") -> int:
-    """Order a task of the policy `uncertainty` by how unsure a model is; gives how many clips of it were scored.
-
-    Args:
-        scores: clip -> how unsure, the higher the sooner it is asked. Clips without one come last, in the order drawn.
-        model: whose scores they are.
-
-    Raises:
-        ConflictError: the task has another policy. CatalogError: a score that is not finite.
-    """
-    info = get_task(catalog, task)
-    if info.policy != "uncertainty":
-        raise ConflictError(f"task {info.name!r} orders its queue by {info.policy}: only uncertainty takes scores.")
-    for clip, score in scores.items():
-        if not (-1e300 < score < 1e300):
-            raise CatalogError(f"clip {clip}: a score of {score} cannot be ordered; expected a finite number.")
-    lowest = min(scores.values(), default=0.0) - 1.0
-    rows = sorted(scores.items())
-
-    def work(connection: Connection) -> int:
-        connection.execute(sa.update(Task).where(Task.id == info.id).values(order_version=Task.order_version + 1))
-        connection.execute(sa.delete(Score).where(Score.task_id == info.id))
-        mine = TaskClip.task_id == info.id
-        connection.execute(sa.update(TaskClip).where(mine).values(priority=lowest))
-        scored = 0
-        one = sa.update(TaskClip).where(mine, TaskClip.clip_id == sa.bindparam("clip"))
-        for start in range(0, len(rows), 5000):
-            page = dict(rows[start : start + 5000])
-            known = connection.execute(sa.select(TaskClip.clip_id).where(mine, TaskClip.clip_id.in_(page))).scalars()
-            inside = [{"clip": clip, "score": page[clip]} for clip in known]
-            if inside:
-                connection.execute(one.values(priority=sa.bindparam("score")), inside)
-                at = now_us()
-                values = [
-                    {"task_id": info.id, "clip_id": row["clip"], "score": row["score"], "model": model, "at": at}
-                    for row in inside
-                ]
-                connection.execute(sa.insert(Score), values)
-            scored += len(inside)
-        return scored
-
-    return catalog.run(work)

@@ -16,7 +16,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import suppress
 from types import TracebackType
 from typing import IO, Any, Self
@@ -57,7 +57,7 @@ class Decoder:
         self._child: subprocess.Popen[bytes] | None = None
         self._start()
 
-    def blocks(self, path: str, sample_rate_hz: int) -> Iterator[Samples]:
+    def blocks(self, path: str, sample_rate_hz: int) -> Generator[Samples]:
         """Mono blocks (n,) of the file at `sample_rate_hz`. `duration_s` is set before the first
         (None where the file does not say), `warning` after the last.
 

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import queue
-import threading
-import time
 from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from earmark.errors import AudioError
 from earmark.settings import check_seconds, load_settings
 from earmark.tagging.decoder import Decoder
+from earmark.tagging.lanes import Lanes
 from earmark.tagging.scores import Scores
 from earmark.tagging.tagger import Tagger, checked
 from earmark.types import Samples
-
-_JOIN_S = 2.0
 
 Heard = Callable[[str, float, float | None], None]
 """Called with a path, seconds of it just heard, and its duration where the file says it; from any thread."""
@@ -57,100 +52,28 @@ def tag_many(
     """
     settings = load_settings()
     limit = settings.decode_timeout_s if timeout_s is None else check_seconds("timeout_s", timeout_s)
-    lanes = _Lanes(tagger, iter(paths), overlap, heard, limit, first)
+
+    def work(path: str, decoder: Decoder) -> Tagged:
+        return _tag(tagger, path, decoder, overlap, heard)
+
+    lanes = Lanes(work, iter(paths), timeout_s=limit, first=first)
     try:
         yield from lanes.run(workers or settings.workers)
     finally:
         lanes.stop()
 
 
-class _Lanes:
-    """Threads that each take the next path, hear it through their own decoder, and hand in the result."""
+def _tag(tagger: Tagger, path: str, decoder: Decoder, overlap: float | None, heard: Heard | None) -> Tagged:
+    try:
+        blocks = checked(path, _listening(tagger.sample_rate_hz, path, decoder, heard), tagger.sample_rate_hz)
+        scores = tagger.tag_blocks(path, blocks, overlap=overlap)
+    except AudioError as error:
+        return Tagged(path, None, error)
+    return Tagged(path, replace(scores, warning=decoder.warning), None)
 
-    def __init__(
-        self,
-        tagger: Tagger,
-        paths: Iterator[str],
-        overlap: float | None,
-        heard: Heard | None,
-        timeout_s: float,
-        first: Decoder | None,
-    ) -> None:
-        self._tagger, self._paths, self._overlap, self._heard = tagger, paths, overlap, heard
-        self._timeout_s = timeout_s
-        self._idle = [] if first is None else [first]  # decoders that no lane has taken yet
-        self._decoders = list(self._idle)
-        self._lock = threading.Lock()
-        self._stopped = threading.Event()
-        self._threads: list[threading.Thread] = []
-        # bounded: whoever writes the results slows the lanes down rather than filling the memory
-        self._results: queue.Queue[Tagged | BaseException | None] = queue.Queue(maxsize=64)
 
-    def run(self, workers: int) -> Iterator[Tagged]:
-        for _ in range(workers):
-            thread = threading.Thread(target=self._lane, name="earmark-lane", daemon=True)
-            thread.start()
-            self._threads.append(thread)
-        running = len(self._threads)
-        while running:
-            result = self._results.get()
-            if result is None:
-                running -= 1
-            elif isinstance(result, BaseException):
-                raise result
-            else:
-                yield result
-
-    def stop(self) -> None:
-        """End threads and decoders, wherever they are."""
-        self._stopped.set()
-        for decoder in list(self._decoders):
-            decoder.kill()  # a lane that waits for a hung decoder stops waiting
-        self._join()
-        for decoder in self._decoders:
-            decoder.close()
-
-    def _join(self) -> None:
-        # a lane that waits for the next name on stdin cannot be woken; it is a daemon, and ends with the process
-        deadline = time.monotonic() + _JOIN_S
-        for thread in self._threads:
-            while thread.is_alive() and time.monotonic() < deadline:
-                while not self._results.empty():  # a lane may be waiting for room
-                    self._results.get_nowait()
-                thread.join(timeout=0.05)
-
-    def _lane(self) -> None:
-        try:
-            decoder: Decoder | None = None
-            while (path := self._next()) is not None:
-                decoder = decoder or self._decoder()
-                self._results.put(self._tag(path, decoder))
-            self._results.put(None)
-        except BaseException as error:  # a full disk, no memory: raised in the caller's thread, where it belongs
-            self._results.put(error)
-
-    def _next(self) -> str | None:
-        with self._lock:
-            return None if self._stopped.is_set() else next(self._paths, None)
-
-    def _decoder(self) -> Decoder:
-        """Only lanes that have something to decode start a process for it."""
-        with suppress(IndexError):
-            return self._idle.pop()
-        decoder = Decoder(self._timeout_s)
-        self._decoders.append(decoder)
-        return decoder
-
-    def _tag(self, path: str, decoder: Decoder) -> Tagged:
-        try:
-            blocks = checked(path, self._listening(path, decoder), self._tagger.sample_rate_hz)
-            scores = self._tagger.tag_blocks(path, blocks, overlap=self._overlap)
-        except AudioError as error:
-            return Tagged(path, None, error)
-        return Tagged(path, replace(scores, warning=decoder.warning), None)
-
-    def _listening(self, path: str, decoder: Decoder) -> Iterator[Samples]:
-        for block in decoder.blocks(path, self._tagger.sample_rate_hz):
-            yield block
-            if self._heard is not None:
-                self._heard(path, len(block) / self._tagger.sample_rate_hz, decoder.duration_s)
+def _listening(sample_rate_hz: int, path: str, decoder: Decoder, heard: Heard | None) -> Iterator[Samples]:
+    for block in decoder.blocks(path, sample_rate_hz):
+        yield block
+        if heard is not None:
+            heard(path, len(block) / sample_rate_hz, decoder.duration_s)

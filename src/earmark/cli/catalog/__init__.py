@@ -6,12 +6,13 @@ from collections.abc import Callable
 
 import typer
 
-from earmark.cli.catalog import add, labels, people, setup, tasks
+from earmark.cli.catalog import add, labels, people, queue, setup, tasks
 
 PARTS: tuple[Callable[[typer.Typer], None], ...] = (
     setup.register,
     add.register,
     tasks.register,
+    queue.register,
     labels.register,
     people.register,
 )

@@ -1,4 +1,4 @@
-"""`earmark catalog task` and `queue`."""
+"""`earmark catalog task`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import typer
 
 from earmark.cli.catalog.add import seconds_of
 from earmark.cli.catalog.opening import Database, In, opened
+from earmark.cli.catalog.queue import policy_of
 from earmark.cli.console import Console
 from earmark.cli.options import AsJson
 from earmark.errors import InputError
@@ -21,7 +22,6 @@ def register(catalog: typer.Typer) -> None:
     task.command("list")(list_)
     task.command("refresh")(refresh)
     catalog.add_typer(task, name="task")
-    catalog.command("queue")(queue)
 
 
 def new(
@@ -57,7 +57,7 @@ def new(
             instructions=_instructions(instructions),
             help=dict(_pair(text) for text in help_),
             overlap=overlap,
-            policy=policy,  # type: ignore[arg-type] # checked there
+            policy=policy_of(policy),
             gold_share=gold_share,
             lease_s=lease_s,
             open=anyone,
@@ -108,30 +108,6 @@ def refresh(name: str = Name, workspace: In = None, database: Database = None, a
     console.finish({"task": name, "clips": clips}, next_step=f"earmark catalog status {name}")
 
 
-def queue(
-    name: str = Name,
-    by: str = typer.Option(..., "--by", help="random, balanced, uncertainty or disagreement."),
-    scores: Path | None = typer.Option(
-        None, "--scores", metavar="CSV", help="For uncertainty: columns clip and score, the least sure the highest."
-    ),
-    workspace: In = None,
-    database: Database = None,
-    as_json: AsJson = False,
-) -> None:
-    """Order a task's queue anew: which of the clips that are left are asked first."""
-    console = Console(as_json=as_json)
-    if scores is not None and by != "uncertainty":
-        raise InputError(f"--scores order by uncertainty, and --by is {by!r}; leave one of them out.")
-    read = None if scores is None else _scores(scores)
-    with opened(workspace, database) as (_, catalog):
-        from earmark.catalog import ordering, queueing
-
-        ordering.set_policy(catalog, name, by)  # type: ignore[arg-type] # checked there
-        scored = None if read is None else queueing.set_scores(catalog, name, read, model=str(scores))
-    console.say(f"task {name}: asked by {by}" + ("" if scored is None else f", {scored:,} clips have a score"))
-    console.finish({"task": name, "by": by, "scored": scored}, next_step=f"earmark catalog status {name}")
-
-
 def _words(text: str) -> list[str]:
     return [word.strip() for word in text.split(",") if word.strip()]
 
@@ -150,25 +126,3 @@ def _instructions(text: str) -> str:
         return Path(text[1:]).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"--instructions {text}: the file cannot be read as UTF-8 text ({error}).") from None
-
-
-def _scores(path: Path) -> dict[int, float]:
-    import csv
-
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = csv.DictReader(file)
-            if not {"clip", "score"} <= set(rows.fieldnames or ()):
-                raise InputError(
-                    f"{path}: expected the columns clip and score, found {', '.join(rows.fieldnames or ())}."
-                )
-            read: dict[int, float] = {}
-            for number, row in enumerate(rows, start=2):
-                try:
-                    read[int(row["clip"])] = float(row["score"])
-                except (TypeError, ValueError):
-                    found = f"{row['clip']!r}, {row['score']!r}"
-                    raise InputError(f"{path}, line {number}: expected a clip and a number, found {found}.") from None
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path} cannot be read as a CSV file ({error}).") from None
-    return read
