@@ -127,6 +127,49 @@ def test_the_console_script_settles_ctrl_c_first_and_leaves_a_handler_of_somebod
     assert version.stdout.startswith(b"earmark ")
 
 
+def test_before_ctrl_c_is_settled_nothing_is_imported() -> None:
+    """Python answers Ctrl-C with a traceback until then."""
+    script = (
+        "import sys, _signal; before = set(sys.modules); import earmark.__main__; print(*set(sys.modules) - before)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], stdout=-1, check=True, text=True)
+    assert set(done.stdout.split()) <= {"earmark", "earmark.__main__", "__future__"}
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not (SCRIPT := Path(sys.executable).with_name("earmark")).exists(), reason="no console script")
+def test_ctrl_c_in_the_first_moments_shows_no_line_of_ours() -> None:
+    """What Python shows before it comes to our first line (its own start, and finding us) is all that it may show."""
+    for number in range(200):
+        command = subprocess.Popen([SCRIPT, "doctor"], stdout=-1, stderr=-1, text=True)
+        time.sleep(0.3 * number / 200)
+        command.send_signal(signal.SIGINT)
+        _, err = command.communicate(timeout=60)
+        assert f"src{os.sep}earmark" not in err, err
+        assert "in run" not in err, err
+        if command.returncode == 1 and "earmark:" in err:
+            assert err == "earmark: stopped before it was done; run the same command again.\n"
+
+
+@pytest.mark.parametrize("apart_s", [0.0, 0.001, 0.01])
+def test_ctrl_c_twice_is_told_once(tmp_path: Path, apart_s: float) -> None:
+    """The second one while the first is told."""
+    script = (
+        "import os, signal, sys, threading, time, earmark.recipes as r, earmark.cli.main as m\n"
+        "def slow(*_):\n"
+        "    os.kill(os.getpid(), signal.SIGINT)\n"
+        "    time.sleep(5)\n"
+        "def fail(*words, told=m.fail):\n"
+        f"    threading.Timer({apart_s}, os.kill, (os.getpid(), signal.SIGINT)).start()\n"
+        "    time.sleep(0.1)\n"
+        "    return told(*words)\n"
+        "r.recipe_names, m.fail, sys.argv = slow, fail, ['earmark', 'recipes']\n"
+        "m.run()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stderr) == (1, "earmark: stopped before it was done; run the same command again.\n")
+
+
 def test_ctrl_c_that_native_code_turns_into_an_error_of_its_own(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

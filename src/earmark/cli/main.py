@@ -66,9 +66,13 @@ def run() -> None:
     stopped: list[int] = []
     before: dict[int, _Handler] = {}
     try:
-        before = _watch_for_the_end(stopped)
-        code = _call(sys.argv[1:])
-        sys.stdout.flush()  # here, where a full disk can still be told
+        try:
+            _watch_for_the_end(stopped, before)
+            code = _call(sys.argv[1:])
+            sys.stdout.flush()  # here, where a full disk can still be told
+        finally:
+            for number in before:  # now it is only told how it went, and Ctrl-C once more is not to break into that
+                signal.signal(number, signal.SIG_IGN)
     except EarmarkError as error:
         code = (
             fail(_STOPPED, 1) if stopped and not isinstance(error, Interrupted) else fail(str(error), error.exit_code)
@@ -99,14 +103,14 @@ def run() -> None:
     sys.exit(code)
 
 
-def _watch_for_the_end(stopped: list[int]) -> dict[int, _Handler]:
-    """From now on Ctrl-C and SIGTERM are noted in `stopped` and raised as KeyboardInterrupt; the handlers of before.
+def _watch_for_the_end(stopped: list[int], before: dict[int, _Handler]) -> None:
+    """From now on Ctrl-C and SIGTERM are noted in `stopped` and raised as KeyboardInterrupt; `before`: who had them.
 
     SIGTERM is how a cluster, a container or a service ends a program: what a command does when it is stopped, it does
     then too. Where somebody else handles a signal, or it is ignored, as in the background, that stays.
     """
     if threading.current_thread() is not threading.main_thread():
-        return {}
+        return
     process = os.getpid()
 
     def note(number: int, frame: FrameType | None) -> None:
@@ -116,14 +120,12 @@ def _watch_for_the_end(stopped: list[int]) -> dict[int, _Handler]:
         stopped.append(number)
         signal.default_int_handler(number, frame)
 
-    before: dict[int, _Handler] = {}
     for number in (signal.SIGINT, signal.SIGTERM):
         handler = signal.getsignal(number)
         # SIG_DFL of SIGINT: `earmark.__main__` set it for the time of the imports
         if handler in (signal.default_int_handler, signal.SIG_DFL):
             before[number] = handler
             signal.signal(number, note)
-    return before
 
 
 def _call(arguments: list[str]) -> int:
