@@ -18,9 +18,10 @@ from typing import Any
 
 from benchmarks.harness import ROOT, WORK, Figure, data_dir, finish
 from earmark.recipes import Recipe, load_recipe, render_recipe
-from earmark.settings import limit_native_threads
+from earmark.settings import keep_freed_memory, limit_native_threads
 
 limit_native_threads()
+keep_freed_memory()
 
 SECONDS_A_FOLD = 360.0
 

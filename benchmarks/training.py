@@ -12,9 +12,10 @@ import time
 from pathlib import Path
 
 from benchmarks.harness import Figure, data_dir, finish
-from earmark.settings import limit_native_threads, load_settings
+from earmark.settings import keep_freed_memory, limit_native_threads, load_settings
 
 limit_native_threads()
+keep_freed_memory()
 
 import numpy as np  # noqa: E402 - the thread pools read the environment when they are imported
 import torch  # noqa: E402

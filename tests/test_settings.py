@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import os
+import platform
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -48,3 +52,27 @@ def test_the_database_is_in_the_workspace_unless_a_url_says_otherwise():
 def test_an_empty_database_url_is_not_the_workspace():
     with pytest.raises(InputError, match=r"EARMARK_DATABASE_URL is empty: expected postgresql://"):
         load_settings({"EARMARK_DATABASE_URL": " "})
+
+
+_PAGES = """
+import resource, sys
+from earmark.settings import keep_freed_memory
+import numpy as np
+if sys.argv[1] == "keep":
+    keep_freed_memory()
+for turn in range(12):
+    if turn == 2:
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    np.empty(64 << 20, dtype=np.uint8).fill(1)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc can be told to keep memory")
+def test_freed_memory_is_used_again_where_it_would_go_back_to_the_kernel():
+    env = {**os.environ, "NUMPY_MADVISE_HUGEPAGE": "0"}  # of which one fault brings 512 pages
+    faults = {
+        how: int(subprocess.run([sys.executable, "-c", _PAGES, how], capture_output=True, check=True, env=env).stdout)
+        for how in ("keep", "give")
+    }
+    assert faults["give"] >= 10 * 1000 > 1000 > faults["keep"]

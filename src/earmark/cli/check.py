@@ -36,9 +36,10 @@ def check(
     data = layouts.catalog.with_where(data, where)
     manifest = layouts.read(data, layout=layout)  # torch takes seconds, and most mistakes are in a folder's name
     with need_extra("train"):
-        from earmark.settings import limit_native_threads
+        from earmark.settings import keep_freed_memory, limit_native_threads
 
         limit_native_threads()
+        keep_freed_memory()
         from earmark.training.check import check as run
         from earmark.training.plan import make_plan
 

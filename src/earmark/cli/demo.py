@@ -20,9 +20,10 @@ def demo(
     """Make sounds, train on them, evaluate, and tag a new recording: about two minutes on two cores."""
     console = Console(as_json=as_json)
     with need_extra("train"):
-        from earmark.settings import limit_native_threads
+        from earmark.settings import keep_freed_memory, limit_native_threads
 
         limit_native_threads()
+        keep_freed_memory()
         from earmark.training.demo import run_demo, to_json
 
     made = run_demo(out, progress=console.progress(), say=console.say)
