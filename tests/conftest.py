@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 from chromium import browser
+from postgresql import postgresql_server, postgresql_url
 
-__all__ = ["browser"]  # one for all tests: its driver can be started once in a process
+__all__ = ["browser", "postgresql_server", "postgresql_url"]  # one for all tests, as long as they run
 
 # Before torch or onnxruntime is imported: a spinning thread pool slows a shared machine many times.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")

@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pytest
 import uvicorn
+from benchmarks._postgresql import database
 from fastapi.testclient import TestClient
+from postgresql import copied
 
 from earmark.catalog.adding import add
 from earmark.catalog.database import Catalog, Workspace
@@ -28,15 +30,13 @@ SCALE = ("foreground", "background", "absent")
 TAGS = ("sax", "vocals")
 
 
-@pytest.fixture(scope="session")
-def _filled(tmp_path_factory: pytest.TempPathFactory, data_dir: Path) -> Path:
+def fill(root: Path, url: str | None, audio: Path) -> None:
     """Two songs in clips of 5 s, a task that anyone may help with, one for those who were invited, and three people."""
-    root = tmp_path_factory.mktemp("web") / "workspace"
-    workspace = Workspace.init(root)
+    workspace = Workspace.init(root, url)
     songs = root / "songs"
     songs.mkdir()
     for name in ("song_0003.ogg", "song_0004.ogg"):
-        shutil.copyfile(data_dir / "sax_songs" / "audio" / name, songs / name)
+        shutil.copyfile(audio / name, songs / name)
     with workspace.catalog() as catalog:
         add(workspace, catalog, [songs], chunk_s=5.0, workers=1, timeout_s=60)
         for name, anyone in (("sax", True), ("closed", False)):
@@ -45,14 +45,42 @@ def _filled(tmp_path_factory: pytest.TempPathFactory, data_dir: Path) -> Path:
         set_gold(catalog, "sax", {1: {"sax": "foreground", "vocals": "absent"}})
         for person, role in (("ada", "admin"), ("bo", "annotator"), ("vi", "viewer")):
             add_person(catalog, person, role, password="correct horse" if person == "ada" else None)  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="session")
+def _on_sqlite(tmp_path_factory: pytest.TempPathFactory, data_dir: Path) -> Path:
+    root = tmp_path_factory.mktemp("web") / "workspace"
+    fill(root, None, data_dir / "sax_songs" / "audio")
     return root
 
 
+@pytest.fixture(scope="session")
+def _on_postgresql(
+    tmp_path_factory: pytest.TempPathFactory, data_dir: Path, postgresql_server: str
+) -> Iterator[tuple[Path, str]]:
+    """The workspace's folder and the name of its database."""
+    root = tmp_path_factory.mktemp("web") / "workspace"
+    with database(postgresql_server) as url:
+        fill(root, url, data_dir / "sax_songs" / "audio")
+        yield root, url.rsplit("/", 1)[-1]
+
+
 @pytest.fixture
-def workspace(_filled: Path, tmp_path: Path) -> Workspace:
+def sqlite_workspace(_on_sqlite: Path, tmp_path: Path) -> Workspace:
     root = tmp_path / "workspace"
-    shutil.copytree(_filled, root)
+    shutil.copytree(_on_sqlite, root)
     return Workspace.open(root)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def workspace(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Workspace]:
+    """What the app promises, it promises over both kinds of database."""
+    if request.param == "sqlite":
+        yield request.getfixturevalue("sqlite_workspace")
+        return
+    root, name = request.getfixturevalue("_on_postgresql")
+    with copied(root, request.getfixturevalue("postgresql_server"), name, tmp_path / "workspace") as found:
+        yield found
 
 
 @pytest.fixture

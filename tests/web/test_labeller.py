@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Error
 from web_labels import labels
 
-from earmark.catalog.database import Catalog
+from earmark.catalog.database import Catalog, Workspace
 from earmark.catalog.people import list_people
 from earmark.catalog.tables import Annotation
 from earmark.catalog.tasks import get_task
@@ -23,6 +23,12 @@ ORDINARY = 23  # clips of the task that are not gold
 READY = "document.getElementById('loading')?.hidden && !document.getElementById('skip').disabled"
 
 Opening = Callable[..., "Page"]
+
+
+@pytest.fixture
+def workspace(sqlite_workspace: Workspace) -> Workspace:
+    """A browser makes no difference between databases; `test_api` holds both."""
+    return sqlite_workspace
 
 
 @pytest.fixture

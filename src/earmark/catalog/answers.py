@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
 
 from earmark.catalog.tables import Annotation, AnnotationValue, Answered, Tag
-from earmark.catalog.tasks import TaskInfo, insert_new
+from earmark.catalog.tasks import TaskInfo
 from earmark.catalog.trouble import MetAnotherError
 from earmark.errors import ConflictError
 from earmark.types import LabelValue
@@ -44,8 +46,8 @@ def insert_answer(
     annotation_id = insert_row(connection, task, row, lease_id=lease_id, replaces=replaces)
     who = {"task_id": task.id, "clip_id": row.clip_id, "annotator_id": row.annotator_id}
     if replaces is None:
-        insert = insert_new(connection, Answered).values(**who, annotation_id=annotation_id).on_conflict_do_nothing()
-        if connection.execute(insert.returning(Answered.clip_id)).first() is None:
+        insert = _insert_answered(connection.dialect.name)
+        if connection.execute(insert, {**who, "annotation_id": annotation_id}).first() is None:
             raise ConflictError("you have answered this clip already: undo that answer, or correct it.")
     else:
         mine = [getattr(Answered, name) == value for name, value in who.items()]
@@ -57,29 +59,40 @@ def insert_row(
     connection: Connection, task: TaskInfo, row: Row, *, lease_id: int | None = None, replaces: int | None = None
 ) -> int:
     """The annotation and its values alone: of a retraction or an adjudication, which answer for nobody."""
-    insert = sa.insert(Annotation).values(
-        task_id=task.id,
-        clip_id=row.clip_id,
-        annotator_id=row.annotator_id,
-        kind=row.kind,
-        at=row.at,
-        took_ms=row.took_ms,
-        origin=row.origin,
-        client_key=row.client_key,
-        replaces=replaces,
-        lease_id=lease_id,
-    )
+    values = {
+        "task_id": task.id,
+        "clip_id": row.clip_id,
+        "annotator_id": row.annotator_id,
+        "kind": row.kind,
+        "at": row.at,
+        "took_ms": row.took_ms,
+        "origin": row.origin,
+        "client_key": row.client_key,
+        "replaces": replaces,
+        "lease_id": lease_id,
+    }
     try:
-        annotation_id = int(connection.execute(insert.returning(Annotation.id)).scalar_one())
+        annotation_id = int(connection.execute(_INSERT, values).scalar_one())
     except sa.exc.IntegrityError as error:  # the same key in another transaction: the next try will see it
         raise MetAnotherError(f"another answer was written under the same key ({error.orig}).") from error
     if row.values:
-        values = [
+        said = [
             {"annotation_id": annotation_id, "tag_id": task.tag_ids[tag], "value": value.value}
             for tag, value in row.values.items()
         ]
-        connection.execute(sa.insert(AnnotationValue), values)
+        connection.execute(_INSERT_VALUES, said)
     return annotation_id
+
+
+# made once: putting a statement together takes longer than running it
+_INSERT = sa.insert(Annotation).returning(Annotation.id)
+_INSERT_VALUES = sa.insert(AnnotationValue)
+
+
+@cache
+def _insert_answered(dialect: str) -> sa.UpdateBase:
+    insert = (sqlite.insert if dialect == "sqlite" else postgresql.insert)(Answered)
+    return insert.on_conflict_do_nothing().returning(Answered.clip_id)
 
 
 def values_of(connection: Connection, annotation_id: int) -> dict[str, LabelValue]:

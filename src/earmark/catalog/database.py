@@ -72,6 +72,17 @@ class Catalog:
                 yield connection
 
     @contextmanager
+    def look(self) -> Iterator[Connection]:
+        """For one statement, or some that need not see the same moment: on PostgreSQL without a transaction around
+        them, which saves two of three round trips. Nothing may be changed by it."""
+        if self.is_sqlite:
+            with self.read() as connection:
+                yield connection
+            return
+        with in_words(self.engine.url), self.engine.connect() as plain:
+            yield plain.execution_options(isolation_level="AUTOCOMMIT")
+
+    @contextmanager
     def write(self) -> Iterator[Connection]:
         """A transaction that is committed at its end, or has changed nothing where an error leaves it.
 

@@ -56,6 +56,7 @@ def submit(
     values: Mapping[str, str],
     *,
     annotator_id: int | None = None,
+    task: TaskInfo | None = None,
     took_ms: int | None = None,
     client_key: str | None = None,
     now: int | None = None,
@@ -68,15 +69,16 @@ def submit(
         token: of the lease.
         values: tag -> answer, every tag of the task.
         annotator_id: who sends it; NotAllowedError unless the lease is theirs. None: whoever has the token.
+        task: of the clip, where it was read a moment ago; it is not asked for again.
         took_ms: from the clip's appearing to the answer.
         client_key: up to 64 characters, another for each answer that one person gives.
 
     Raises:
-        NotFoundError: a clip that nobody holds by this token.
+        NotFoundError: a clip that nobody holds by this token, or that is of another task.
         UnknownTagError, UnknownValueError, MissingTagError: answers that do not fit the task.
         ConflictError: answered already, by other words; or the lease ran out and the place is taken.
     """
-    return _answer(catalog, "label", token, values, annotator_id, took_ms, client_key, now)
+    return _answer(catalog, "label", token, values, annotator_id, task, took_ms, client_key, now)
 
 
 def skip(
@@ -84,12 +86,13 @@ def skip(
     token: str,
     *,
     annotator_id: int | None = None,
+    task: TaskInfo | None = None,
     took_ms: int | None = None,
     client_key: str | None = None,
     now: int | None = None,
 ) -> Answer:
     """Leave a clip to others: they are asked in one's place. Arguments and errors as `submit`."""
-    return _answer(catalog, "skip", token, {}, annotator_id, took_ms, client_key, now)
+    return _answer(catalog, "skip", token, {}, annotator_id, task, took_ms, client_key, now)
 
 
 def unusable(
@@ -97,12 +100,13 @@ def unusable(
     token: str,
     *,
     annotator_id: int | None = None,
+    task: TaskInfo | None = None,
     took_ms: int | None = None,
     client_key: str | None = None,
     now: int | None = None,
 ) -> Answer:
     """Say that a clip cannot be labelled by anybody (silence, noise, damage). Arguments and errors as `submit`."""
-    return _answer(catalog, "unusable", token, {}, annotator_id, took_ms, client_key, now)
+    return _answer(catalog, "unusable", token, {}, annotator_id, task, took_ms, client_key, now)
 
 
 def _answer(
@@ -111,6 +115,7 @@ def _answer(
     token: str,
     values: Mapping[str, str],
     annotator_id: int | None,
+    known: TaskInfo | None,
     took_ms: int | None,
     client_key: str | None,
     now: int | None,
@@ -118,19 +123,30 @@ def _answer(
     _check_key(client_key)
     took = None if took_ms is None else max(0, min(int(took_ms), _LONGEST_MS))
     at = now_us() if now is None else now
+    tries = 0
 
     def work(connection: Connection) -> Answer:
-        lease = find_lease(connection, token, annotator_id)
-        task = find_task(connection, lease.task_id)
+        nonlocal tries
+        tries += 1
+        needs_number = kind == "skip" or known is None or known.policy == "disagreement"
+        lease = find_lease(connection, token, annotator_id, lock=not needs_number)
+        if known is not None and lease.task_id != known.id:
+            raise NotFoundError(
+                f"no clip of task {known.name!r} is held by the token {token!r}: ask for the next clip."
+            )
+        task = known or find_task(connection, lease.task_id)
         checked = task.check(values) if kind == "label" else {}
         key = client_key or f"lease:{lease.id}"
-        # numbers before locks: see `places`
-        number = reopen(connection, task.id) if kind == "skip" or task.policy == "disagreement" else None
-        lease = find_lease(connection, token, annotator_id, lock=True)
-        before = _said_before(connection, lease, kind, checked, key)
-        if before is not None:
-            return before
-        lease = _lease_to_use(connection, lease)
+        number = None
+        if needs_number:  # numbers before locks: see `places`
+            number = reopen(connection, task.id) if kind == "skip" or task.policy == "disagreement" else None
+            lease = find_lease(connection, token, annotator_id, lock=True)
+        # by a live lease nothing was said yet; a key that was used by another one breaks the first try off
+        if lease.state != "live" or tries > 1:
+            before = _said_before(connection, lease, kind, checked, key)
+            if before is not None:
+                return before
+            lease = _lease_to_use(connection, lease)
         row = Row(lease.clip_id, lease.annotator_id, kind, checked, at, took, "person", key)
         annotation_id = insert_answer(connection, task, row, lease_id=lease.id)
         _take_place(connection, task, lease, kind, number)
@@ -173,7 +189,7 @@ def _take_place(connection: Connection, task: TaskInfo, lease: sa.Row[Any], kind
     """The place that the lease kept becomes the answer's; a skip gives it back."""
     counts = int(kind != "skip")
     held = lease.state == "live"
-    connection.execute(sa.update(Lease).where(Lease.id == lease.id).values(state="answered"))
+    connection.execute(_END_LEASE, {"of_lease": lease.id})
     if held:
         move(connection, task.id, task.overlap, lease.clip_id, answers=counts, leases=-1, number=number)
         return
@@ -186,6 +202,9 @@ def _take_place(connection: Connection, task: TaskInfo, lease: sa.Row[Any], kind
             "the time for this clip ran out, and others have labelled it since: your answer is not needed; "
             "ask for the next clip."
         )
+
+
+_END_LEASE = sa.update(Lease).where(Lease.id == sa.bindparam("of_lease")).values(state="answered")
 
 
 def _put_disputed_first(connection: Connection, task: TaskInfo, clip_id: int, number: int) -> None:

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from earmark.catalog.agreeing import Agreed, consensus
 from earmark.catalog.current import in_force, labels_of
 from earmark.catalog.database import Catalog, now_us
+from earmark.catalog.people import Person, find_session
 from earmark.catalog.status import LOOKED_AT
 from earmark.catalog.tables import Annotation, Annotator, Answered, Clip, Recording, Session, TaskClip
 from earmark.catalog.tasks import TaskInfo, find_task
@@ -93,6 +94,23 @@ _CLIP = (
     *(Clip.id.label("clip_id"), Clip.recording_id, Recording.name, Recording.uri, Clip.file, Clip.start, Clip.stop),
     *(Recording.sample_rate_hz, Recording.file_sha256),
 )
+
+
+def who_and_what(
+    catalog: Catalog, secret: str | None, task: str | None, *, now: int | None = None
+) -> tuple[Person | None, TaskInfo | None]:
+    """Whose session a secret is, and a task by its name: what every request asks first, on one connection.
+
+    Each is None where nothing was asked or none is found.
+    """
+    if secret is None and task is None:
+        return None, None
+    with catalog.look() as connection:
+        person = None if secret is None else find_session(connection, secret, now_us() if now is None else now)
+        try:
+            return person, None if task is None else find_task(connection, task)
+        except NotFoundError:
+            return person, None
 
 
 def find_clip(catalog: Catalog, task_id: int, clip_id: int) -> ClipInfo:

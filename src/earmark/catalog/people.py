@@ -226,17 +226,25 @@ def _start_session(connection: Connection, person_id: int, seconds: float, at: i
 
 def person_of_session(catalog: Catalog, secret: str, *, now: int | None = None) -> Person:
     """Whose session this is; NotAllowedError where it is unknown, over or revoked, or the person is shut out."""
-    at = now_us() if now is None else now
-    query = (
-        sa.select(Annotator.__table__)
-        .join(Session, Session.annotator_id == Annotator.id)
-        .where(Session.token_hash == digest(secret), Session.revoked_at.is_(None), Session.expires_at > at)
-    )
-    with catalog.read() as connection:
-        row = connection.execute(query).one_or_none()
-    if row is None or not row.active:
+    with catalog.look() as connection:
+        found = find_session(connection, secret, now_us() if now is None else now)
+    if found is None:
         raise NotAllowedError("this session is over: log in again.")
-    return _as_person(row)
+    return found
+
+
+_OF_SESSION = (
+    sa.select(Annotator.__table__)
+    .join(Session, Session.annotator_id == Annotator.id)
+    .where(Session.token_hash == sa.bindparam("of_hash"), Session.revoked_at.is_(None))
+    .where(Session.expires_at > sa.bindparam("now", type_=sa.BigInteger))
+)
+
+
+def find_session(connection: Connection, secret: str, now: int) -> Person | None:
+    """Whose session this is; None where it is unknown, over or revoked, or the person is shut out."""
+    row = connection.execute(_OF_SESSION, {"of_hash": digest(secret), "now": now}).one_or_none()
+    return _as_person(row) if row is not None and row.active else None
 
 
 def end_session(catalog: Catalog, secret: str) -> None:

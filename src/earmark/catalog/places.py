@@ -14,6 +14,7 @@ Rows are locked in this order, whoever writes: task, queue_position, lease, answ
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -21,11 +22,17 @@ from sqlalchemy.engine import Connection
 
 from earmark.catalog.tables import Task, TaskClip
 
+_REOPEN = (
+    sa.update(Task)
+    .where(Task.id == sa.bindparam("of_task"))
+    .values(reopenings=Task.reopenings + sa.bindparam("count", type_=sa.BigInteger))
+    .returning(Task.reopenings)
+)
+
 
 def reopen(connection: Connection, task_id: int, count: int = 1) -> int:
     """Take `count` numbers for places that may come free, before any of the rows is touched; gives the first."""
-    update = sa.update(Task).where(Task.id == task_id).values(reopenings=Task.reopenings + count)
-    return connection.execute(update.returning(Task.reopenings)).scalar_one() - count + 1
+    return int(connection.execute(_REOPEN, {"of_task": task_id, "count": count}).scalar_one()) - count + 1
 
 
 def move(
@@ -49,10 +56,15 @@ def move(
     Returns:
         Whether it was changed.
     """
-    update = _moved(overlap, answers, leases, number).where(TaskClip.task_id == task_id, TaskClip.clip_id == clip_id)
-    if needs_open:
-        update = update.where(TaskClip.open_places > 0)
-    return connection.execute(update).rowcount == 1
+    values = {
+        "of_task": task_id,
+        "of_clip": clip_id,
+        "overlap": overlap,
+        "more_answers": answers,
+        "more_leases": leases,
+    }
+    values |= {} if number is None else {"number": number}
+    return connection.execute(_moving(number is not None, needs_open), values).rowcount == 1
 
 
 def settle_all(connection: Connection, task_id: int, overlap: int, clips: Sequence[int]) -> None:
@@ -62,16 +74,24 @@ def settle_all(connection: Connection, task_id: int, overlap: int, clips: Sequen
         move(connection, task_id, overlap, clip_id, number=number + step)
 
 
-def _moved(overlap: int, answers: int, leases: int, number: int | None) -> sa.Update:
-    left = overlap - (TaskClip.answers + answers) - (TaskClip.leases + leases)
+@cache
+def _moving(numbered: bool, needs_open: bool) -> sa.Update:
+    """Made once: putting such a statement together takes longer than running it."""
+    overlap = sa.bindparam("overlap", type_=sa.BigInteger)
+    answers = TaskClip.answers + sa.bindparam("more_answers", type_=sa.BigInteger)
+    leases = TaskClip.leases + sa.bindparam("more_leases", type_=sa.BigInteger)
+    left = overlap - answers - leases
     closed = sa.or_(TaskClip.adjudicated, TaskClip.gold.is_not(None), left <= 0)
     opened = sa.case((closed, 0), else_=left)
     values: dict[Any, Any] = {
-        TaskClip.answers: TaskClip.answers + answers,
-        TaskClip.leases: TaskClip.leases + leases,
+        TaskClip.answers: answers,
+        TaskClip.leases: leases,
         TaskClip.open_places: opened,
-        TaskClip.done: sa.or_(TaskClip.adjudicated, TaskClip.answers + answers >= overlap),
+        TaskClip.done: sa.or_(TaskClip.adjudicated, answers >= overlap),
     }
-    if number is not None:
+    if numbered:
+        number = sa.bindparam("number", type_=sa.BigInteger)
         values[TaskClip.reopened] = sa.case((opened > TaskClip.open_places, number), else_=TaskClip.reopened)
-    return sa.update(TaskClip).values(values)
+    here = (TaskClip.task_id == sa.bindparam("of_task"), TaskClip.clip_id == sa.bindparam("of_clip"))
+    update = sa.update(TaskClip).values(values).where(*here)
+    return update.where(TaskClip.open_places > 0) if needs_open else update

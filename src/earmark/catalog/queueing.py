@@ -91,7 +91,8 @@ def _next(
     connection: Connection, task: int | str, annotator_id: int, n: int, now: int, rng: random.Random
 ) -> list[Held]:
     rules = find_rules(connection, task)
-    if _expire(connection, rules, now, _EXPIRED_AT_ONCE):
+    overdue = rules.first_expiry is not None and rules.first_expiry < now
+    if overdue and _expire(connection, rules, now, _EXPIRED_AT_ONCE):
         rules = find_rules(connection, rules.task_id)
     turn = Turn(connection, rules, annotator_id, now)
     held = turn.renew(n)
@@ -105,21 +106,23 @@ def _next(
     return _described(connection, held)
 
 
+_DESCRIBED = (
+    sa.select(
+        *(Lease.id, Lease.token, Lease.task_id, Lease.clip_id, Clip.recording_id, Recording.uri, Clip.file),
+        *(Clip.start, Clip.stop, Recording.sample_rate_hz, Lease.expires_at, Lease.turn),
+        TaskClip.gold.is_not(None).label("gold"),
+    )
+    .join(Clip, Clip.id == Lease.clip_id)
+    .join(Recording, Recording.id == Clip.recording_id)
+    .join(TaskClip, sa.and_(TaskClip.task_id == Lease.task_id, TaskClip.clip_id == Lease.clip_id))
+    .where(Lease.id.in_(sa.bindparam("leases", expanding=True)))
+)
+
+
 def _described(connection: Connection, leases: Sequence[int]) -> list[Held]:
     if not leases:
         return []
-    query = (
-        sa.select(
-            *(Lease.id, Lease.token, Lease.task_id, Lease.clip_id, Clip.recording_id, Recording.uri, Clip.file),
-            *(Clip.start, Clip.stop, Recording.sample_rate_hz, Lease.expires_at, Lease.turn),
-            TaskClip.gold.is_not(None).label("gold"),
-        )
-        .join(Clip, Clip.id == Lease.clip_id)
-        .join(Recording, Recording.id == Clip.recording_id)
-        .join(TaskClip, sa.and_(TaskClip.task_id == Lease.task_id, TaskClip.clip_id == Lease.clip_id))
-        .where(Lease.id.in_(leases))
-    )
-    found = {row.id: row for row in connection.execute(query)}
+    found = {row.id: row for row in connection.execute(_DESCRIBED, {"leases": leases})}
     return [
         Held(
             token=row.token,
@@ -155,10 +158,14 @@ def return_lease(catalog: Catalog, token: str, *, annotator_id: int | None = Non
     catalog.run(work)
 
 
+# made once: putting a statement together takes longer than running it
+_BY_TOKEN = sa.select(Lease.__table__).where(Lease.token == sa.bindparam("by_token"))
+_LOCKED = _BY_TOKEN.with_for_update()
+
+
 def find_lease(connection: Connection, token: str, annotator_id: int | None, *, lock: bool = False) -> sa.Row[Any]:
     """A lease by its token; NotFoundError, or NotAllowedError where `annotator_id` is somebody else than its owner."""
-    query = sa.select(Lease.__table__).where(Lease.token == token)
-    found = connection.execute(query.with_for_update() if lock else query).one_or_none()
+    found = connection.execute(_LOCKED if lock else _BY_TOKEN, {"by_token": token}).one_or_none()
     if found is None:
         raise NotFoundError(f"no clip is held by the token {token!r}: ask for the next clip.")
     if annotator_id is not None and found.annotator_id != annotator_id:

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import groupby
 from typing import get_args
 
 import sqlalchemy as sa
@@ -139,37 +140,42 @@ def insert_new(connection: Connection, table: type) -> sqlite.Insert | postgresq
 
 def get_task(catalog: Catalog, task: int | str) -> TaskInfo:
     """A task by its name or row; NotFoundError names the ones that there are."""
-    with catalog.read() as connection:
+    with catalog.look() as connection:
         return find_task(connection, task)
 
 
 def find_task(connection: Connection, task: int | str) -> TaskInfo:
     """`get_task` on an open connection."""
-    found = connection.execute(
-        sa.select(Task.__table__).where(Task.id == task if isinstance(task, int) else Task.name == task)
-    ).one_or_none()
-    if found is None:
+    rows = connection.execute(_BY_ID if isinstance(task, int) else _BY_NAME, {"of_task": task}).all()
+    if not rows:
         names = connection.execute(sa.select(Task.name).order_by(Task.name).limit(8)).scalars().all()
         known = (
             f"there are {', '.join(names)}" if names else "there is none yet: make one with `earmark catalog task new`"
         )
         raise NotFoundError(f"no task {task!r}: {known}.")
-    return _info(connection, found)
+    return _info(rows)
 
 
-def _info(connection: Connection, row: sa.Row[tuple[object, ...]]) -> TaskInfo:
-    tags = connection.execute(
-        sa.select(Tag.id, Tag.name, TaskTag.help)
-        .join(TaskTag)
-        .where(TaskTag.task_id == row.id)
-        .order_by(TaskTag.position)
-    ).all()
+_WITH_TAGS = (
+    sa.select(Task.__table__, Tag.id.label("tag_id"), Tag.name.label("tag"), TaskTag.help)
+    .join(TaskTag, TaskTag.task_id == Task.id)
+    .join(Tag, Tag.id == TaskTag.tag_id)
+    .order_by(Task.id, TaskTag.position)
+)
+"""A row for each tag of a task, of which it has one at least."""
+_BY_ID = _WITH_TAGS.where(Task.id == sa.bindparam("of_task"))
+_BY_NAME = _WITH_TAGS.where(Task.name == sa.bindparam("of_task"))
+
+
+def _info(rows: Sequence[sa.Row[tuple[object, ...]]]) -> TaskInfo:
+    """Of the rows of one task."""
+    row = rows[0]
     return TaskInfo(
         id=row.id,
         name=row.name,
-        tags=tuple(tag.name for tag in tags),
-        tag_ids={tag.name: tag.id for tag in tags},
-        help={tag.name: tag.help for tag in tags if tag.help},
+        tags=tuple(tag.tag for tag in rows),
+        tag_ids={tag.tag: tag.tag_id for tag in rows},
+        help={tag.tag: tag.help for tag in rows if tag.help},
         scale=tuple(LabelValue(word) for word in row.scale),
         instructions=row.instructions,
         overlap=row.overlap,
@@ -185,8 +191,8 @@ def _info(connection: Connection, row: sa.Row[tuple[object, ...]]) -> TaskInfo:
 def list_tasks(catalog: Catalog) -> list[TaskInfo]:
     """All tasks, the oldest first."""
     with catalog.read() as connection:
-        rows = connection.execute(sa.select(Task.__table__).order_by(Task.id)).all()
-        return [_info(connection, row) for row in rows]
+        rows = connection.execute(_WITH_TAGS).all()
+    return [_info(list(group)) for _, group in groupby(rows, key=lambda row: row.id)]
 
 
 def progress_of(catalog: Catalog, task: int | str) -> tuple[int, int]:

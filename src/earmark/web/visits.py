@@ -7,10 +7,12 @@ import secrets
 from typing import Annotated
 
 from fastapi import Depends, Request
+from fastapi.concurrency import run_in_threadpool
 
-from earmark.catalog.people import Person, person_of_session
+from earmark.catalog.pages import who_and_what
+from earmark.catalog.people import Person
 from earmark.catalog.tasks import TaskInfo, get_task
-from earmark.errors import NotAllowedError, NotFoundError
+from earmark.errors import NotAllowedError
 from earmark.web.problems import LoginNeededError
 from earmark.web.site import SESSION_COOKIE, VISITOR_COOKIE, Site, Visit
 
@@ -19,7 +21,7 @@ _log = logging.getLogger("earmark.web")
 SAFE = ("GET", "HEAD", "OPTIONS")
 
 
-def the_site(request: Request) -> Site:
+async def the_site(request: Request) -> Site:
     site: Site = request.app.state.site
     return site
 
@@ -27,19 +29,22 @@ def the_site(request: Request) -> Site:
 TheSite = Annotated[Site, Depends(the_site)]
 
 
-def find_visit(request: Request, site: TheSite) -> Visit:
-    """Who asks; a cookie that is forged, stale or revoked is as none."""
+async def find_visit(request: Request, site: TheSite) -> Visit:
+    """Who asks; a cookie that is forged, stale or revoked is as none.
+
+    The task in the path is looked up along with the session. Whatever needs no database is done here and in the
+    functions below without a thread: handing one function to a thread costs as much as all of them.
+    """
     cookie = request.cookies.get(SESSION_COOKIE)
     secret = site.signer.read("session", cookie)
     if cookie and secret is None:
         _log.warning("a session cookie that is not ours came from %s", address(request))
-    if secret is not None:
-        try:
-            found = Visit(person_of_session(site.catalog, secret), secret)
-            request.state.visit = found
-            return found
-        except NotAllowedError:
-            pass
+    wanted = request.path_params.get("task")
+    person, request.state.task = await run_in_threadpool(who_and_what, site.catalog, secret, wanted)
+    if secret is not None and person is not None:
+        found = Visit(person, secret)
+        request.state.visit = found
+        return found
     known = site.signer.read("visitor", request.cookies.get(VISITOR_COOKIE))
     found = Visit(None, known or secrets.token_urlsafe(32), is_new=known is None, stale=cookie is not None)
     request.state.visit = found
@@ -63,7 +68,7 @@ async def check_csrf(request: Request, site: TheSite, visit: TheVisit) -> None:
         raise NotAllowedError("this page is out of date, or was not ours: load it again and repeat.")
 
 
-def somebody(visit: TheVisit) -> Person:
+async def somebody(visit: TheVisit) -> Person:
     """Whoever is logged in; LoginNeededError where nobody is."""
     if visit.person is None:
         raise LoginNeededError("nobody is logged in, or the session is over: log in.")
@@ -73,7 +78,7 @@ def somebody(visit: TheVisit) -> Person:
 Somebody = Annotated[Person, Depends(somebody)]
 
 
-def an_admin(person: Somebody) -> Person:
+async def an_admin(person: Somebody) -> Person:
     person.require("admin")
     return person
 
@@ -81,14 +86,13 @@ def an_admin(person: Somebody) -> Person:
 Admin = Annotated[Person, Depends(an_admin)]
 
 
-def seen_task(task: str, site: TheSite, visit: TheVisit) -> TaskInfo:
+async def seen_task(request: Request, task: str, site: TheSite, visit: TheVisit) -> TaskInfo:
     """A task that whoever asks may see; one that is hidden from them looks as if it needed a login."""
-    try:
-        found = get_task(site.catalog, task)
-    except NotFoundError:
+    found: TaskInfo | None = request.state.task
+    if found is None:
         if visit.person is None:  # which tasks there are is nobody's business
-            raise LoginNeededError("log in to see this task.") from None
-        raise
+            raise LoginNeededError("log in to see this task.")
+        found = await run_in_threadpool(get_task, site.catalog, task)  # which says what there is
     if not site.may_see(visit.person, found):
         if visit.person is None:
             raise LoginNeededError("log in to see this task.")
@@ -99,7 +103,7 @@ def seen_task(task: str, site: TheSite, visit: TheVisit) -> TaskInfo:
 SeenTask = Annotated[TaskInfo, Depends(seen_task)]
 
 
-def a_labeller(person: Somebody, task: SeenTask) -> Person:
+async def a_labeller(person: Somebody, task: SeenTask) -> Person:
     """Somebody who may label this task."""
     person.require("annotator")
     return person
