@@ -14,9 +14,9 @@ from earmark.errors import InputError
 from earmark.features.spec import FeatureSpec
 from earmark.web import png
 from earmark.web.bars import bars_of
+from earmark.web.drawing import peaks, picture_of, ticks
 from earmark.web.limits import Limits, TooManyError
 from earmark.web.signing import Signer, load_key
-from earmark.web.sounds import peaks, picture_of, ticks
 
 
 def test_a_bucket_fills_up_again_at_its_pace() -> None:

@@ -85,7 +85,7 @@ def map_files(
         return
     progress = progress or Quiet()
     workers = min(workers, len(items))
-    limit = memory_limit or min(MEMORY_LIMIT, _machine_memory() // (workers + 1))
+    limit = memory_limit or share_of_memory(workers)
     run = _Run(work, items, timeouts, limit, Lent.make(workers, lend_bytes))
     progress.start("read", len(items), "files")
     try:
@@ -145,35 +145,14 @@ class _Run:
         self._looked = time.monotonic()
         self._mean_s = 1.0
         self._lent = lent
-        self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        code = (
-            f"import sys; sys.path[:] = {sys.path!r}\n"
-            "from earmark.audio.worker import Lent, template\n"
-            f"template({theirs.fileno()}, {work.__module__!r}, {limit}, Lent({lent.fd}, {lent.place_bytes}))"
-        )
-        fds = [fd for fd in (theirs.fileno(), lent.fd) if fd >= 0]
-        # a session of its own: a Ctrl-C in the terminal reaches the caller, who then ends the workers
-        self._template = subprocess.Popen(
-            [sys.executable, "-c", code], pass_fds=fds, stdin=subprocess.DEVNULL, start_new_session=True
-        )
-        theirs.close()
+        self._template = Template(work.__module__, limit, lent)
 
     def start(self, workers: int) -> None:
         for number in range(workers):
             self._fork(number)
 
     def _fork(self, number: int) -> None:
-        ours, theirs = socket.socketpair()
-        with theirs:
-            try:
-                socket.send_fds(self._control, [b"fork %d" % number], [theirs.fileno()])
-                pid = int(self._control.recv(64) or b"0")
-            except OSError:
-                pid = 0
-        if pid <= 0:
-            ours.close()
-            raise EarmarkError("the worker processes cannot be started: see the messages above; is memory left?")
-        worker = _Worker(number, pid, Channel(ours.detach(), self._lent.places(number)))
+        worker = _Worker(number, *self._template.fork(number))
         self._workers.append(worker)
         self._selector.register(worker.channel, selectors.EVENT_READ, worker)
 
@@ -227,18 +206,13 @@ class _Run:
         if kind == "refused":
             return Outcome(index, path, None, value)
         if kind == "memory":
-            return Outcome(index, path, None, self._error(index, Reason.TOO_LARGE))
-        message = (
-            f"{path} was not decoded: Earmark itself failed on it ({value}), which says nothing about the file; "
-            "`earmark doctor` checks the installation."
-        )
-        return Outcome(index, path, None, AudioError(path, Reason.CRASHED, message))
+            return Outcome(index, path, None, failure(path, Reason.TOO_LARGE, self._timeouts[index], self._limit))
+        return Outcome(index, path, None, our_failure(path, value))
 
     def _bury(self, worker: _Worker) -> Outcome[Any] | None:
         """A dead worker: its first item is at fault, the others go back, and another worker takes its place."""
         self._leave(worker)
-        self._control.send(f"wait {worker.pid}".encode())
-        status = int(self._control.recv(64) or b"0")
+        status = self._template.wait(worker.pid)
         held = list(worker.held)
         self._queue.extendleft(reversed(held[1:]))
         if self._queue or not self._workers:
@@ -246,10 +220,8 @@ class _Run:
         if not held:
             return None
         path = self._items[held[0]][0]
-        number = status & 0x7F
-        reason = worker.ending or (Reason.TIMED_OUT if number == signal.SIGALRM else Reason.CRASHED)
-        words = f"signal {signal.Signals(number).name}" if number else f"exit status {status >> 8}"
-        return Outcome(held[0], path, None, self._error(held[0], reason, words))
+        error = how_it_died(path, status, worker.ending, self._timeouts[held[0]], self._limit)
+        return Outcome(held[0], path, None, error)
 
     def _leave(self, worker: _Worker) -> None:
         self._selector.unregister(worker.channel)
@@ -267,58 +239,132 @@ class _Run:
                 continue
             if now > worker.began + self._timeouts[worker.held[0]]:
                 self._kill(worker, Reason.TIMED_OUT)
-            elif _resident_bytes(worker.pid) > self._limit:
+            elif resident_bytes(worker.pid) > self._limit:
                 self._kill(worker, Reason.TOO_LARGE)
 
     def _kill(self, worker: _Worker, reason: Reason) -> None:
         if worker.ending is None:
             worker.ending = reason
-            _kill(worker.pid)
-
-    def _error(self, index: int, reason: Reason, words: str = "") -> AudioError:
-        path = self._items[index][0]
-        if reason is Reason.TIMED_OUT:
-            message = f"{path} took longer than {self._timeouts[index]:g} s: it may be crafted or damaged; remove it."
-        elif reason is Reason.TOO_LARGE:
-            message = (
-                f"{path} needed more than the {self._limit / 2**30:.1f} GiB that one file may take: cut it into "
-                "shorter files."
-            )
-        elif words == _KILLED:
-            message = (
-                f"{path} was not decoded: its worker process was killed from outside ({words}), most often because "
-                "the machine ran out of memory; run this again with fewer workers (EARMARK_WORKERS)."
-            )
-        else:
-            message = f"{path} made its decoder fail ({words}): it may be crafted or damaged; remove it."
-        return AudioError(path, reason, message)
+            kill(worker.pid)
 
     def end(self) -> None:
         """Ends every worker and the template; nothing of this run is left."""
         for worker in list(self._workers):
-            _kill(worker.pid)
+            kill(worker.pid)
             self._leave(worker)
         self._selector.close()
         self._lent.close()
+        self._template.end()
+
+
+class Template:
+    """The process that workers are forked from; see `earmark.audio.worker`.
+
+    Args:
+        module: of the work.
+        limit: bytes of memory that one worker may take.
+    """
+
+    def __init__(self, module: str, limit: int, lent: Lent) -> None:
+        self._lent = lent
+        self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        code = (
+            f"import sys; sys.path[:] = {sys.path!r}\n"
+            "from earmark.audio.worker import Lent, template\n"
+            f"template({theirs.fileno()}, {module!r}, {limit}, Lent({lent.fd}, {lent.place_bytes}))"
+        )
+        fds = [fd for fd in (theirs.fileno(), lent.fd) if fd >= 0]
+        # a session of its own: a Ctrl-C in the terminal reaches the caller, who then ends the workers
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", code], pass_fds=fds, stdin=subprocess.DEVNULL, start_new_session=True
+        )
+        theirs.close()
+
+    def fork(self, number: int) -> tuple[int, Channel]:
+        """A new worker's process id, and the channel to it; EarmarkError where none can be started."""
+        ours, theirs = socket.socketpair()
+        with theirs:
+            try:
+                socket.send_fds(self._control, [b"fork %d" % number], [theirs.fileno()])
+                pid = int(self._control.recv(64) or b"0")
+            except OSError:
+                pid = 0
+        if pid <= 0:
+            ours.close()
+            raise EarmarkError("the worker processes cannot be started: see the messages above; is memory left?")
+        return pid, Channel(ours.detach(), self._lent.places(number))
+
+    def wait(self, pid: int) -> int:
+        """The exit status, as `os.waitpid` gives it, of a worker that is dead or about to be."""
+        self._control.send(f"wait {pid}".encode())
+        return int(self._control.recv(64) or b"0")
+
+    def end(self) -> None:
+        """Ends it and every worker that is left."""
         self._control.close()  # on which the template ends
         try:
-            self._template.wait(timeout=5)
+            self._process.wait(timeout=5)
         except subprocess.TimeoutExpired:
-            self._template.kill()
-            self._template.wait()
+            self._process.kill()
+            self._process.wait()
 
 
-def _kill(pid: int) -> None:
+def how_it_died(path: str, status: int, ending: Reason | None, timeout_s: float, limit: int) -> AudioError:
+    """The error of a file whose worker is dead.
+
+    Args:
+        status: as `Template.wait` gives it.
+        ending: why we killed it, if we did.
+    """
+    number = status & 0x7F
+    reason = ending or (Reason.TIMED_OUT if number == signal.SIGALRM else Reason.CRASHED)
+    words = f"signal {signal.Signals(number).name}" if number else f"exit status {status >> 8}"
+    return failure(path, reason, timeout_s, limit, words)
+
+
+def our_failure(path: str, said: str) -> AudioError:
+    """Of a work that raised what it never should."""
+    message = (
+        f"{path} was not decoded: Earmark itself failed on it ({said}), which says nothing about the file; "
+        "`earmark doctor` checks the installation."
+    )
+    return AudioError(path, Reason.CRASHED, message)
+
+
+def failure(path: str, reason: Reason, timeout_s: float, limit: int, words: str = "") -> AudioError:
+    """TIMED_OUT, TOO_LARGE or CRASHED as one sentence; words: how the worker ended."""
+    if reason is Reason.TIMED_OUT:
+        message = f"{path} took longer than {timeout_s:g} s: it may be crafted or damaged; remove it."
+    elif reason is Reason.TOO_LARGE:
+        message = (
+            f"{path} needed more than the {limit / 2**30:.1f} GiB that one file may take: cut it into shorter files."
+        )
+    elif words == _KILLED:
+        message = (
+            f"{path} was not decoded: its worker process was killed from outside ({words}), most often because "
+            "the machine ran out of memory; run this again with fewer workers (EARMARK_WORKERS)."
+        )
+    else:
+        message = f"{path} made its decoder fail ({words}): it may be crafted or damaged; remove it."
+    return AudioError(path, reason, message)
+
+
+def kill(pid: int) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)
 
 
-def _resident_bytes(pid: int) -> int:
+def resident_bytes(pid: int) -> int:
     """Memory in use by a process; 0 where the system does not tell (only Linux has /proc)."""
     try:
         return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     except (OSError, IndexError, ValueError):
         return 0
+
+
+def share_of_memory(workers: int) -> int:
+    """Bytes that each of so many workers may take."""
+    return min(MEMORY_LIMIT, _machine_memory() // (workers + 1))
 
 
 def _machine_memory() -> int:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path as FilePath
 from typing import Annotated, Any, Literal
 
+from anyio import to_thread
 from fastapi import APIRouter, Depends, Path
 from fastapi.responses import FileResponse
 from pydantic import BaseModel, ConfigDict, Field
@@ -12,8 +14,9 @@ from earmark.catalog import labelling, queueing
 from earmark.catalog.pages import find_clip, numbers_of
 from earmark.catalog.queueing import MOST_HELD, Held
 from earmark.catalog.tasks import TaskInfo, list_tasks
+from earmark.web.drawing import ticks
 from earmark.web.site import Site
-from earmark.web.sounds import Kind, ticks
+from earmark.web.sounds import Kind
 from earmark.web.visits import Labeller, SeenTask, Somebody, TheSite, TheVisit
 
 router = APIRouter(prefix="/api/v1", tags=["label"])
@@ -62,12 +65,12 @@ class Token(_Body):
     token: str = Field(max_length=64)
 
 
-def limit_writes(site: TheSite, person: Somebody) -> None:
+async def limit_writes(site: TheSite, person: Somebody) -> None:
     """TooManyError where somebody writes faster than a person can."""
     site.limits.take("answers", str(person.id), most=site.settings.writes_a_minute, per_s=60)
 
 
-def limit_media(site: TheSite, visit: TheVisit) -> None:
+async def limit_media(site: TheSite, visit: TheVisit) -> None:
     who = str(visit.person.id) if visit.person else visit.secret
     site.limits.take("sounds and pictures", who, most=site.settings.media_a_minute, per_s=60)
 
@@ -123,6 +126,7 @@ def submit(site: TheSite, task: SeenTask, person: Labeller, body: Label) -> dict
         body.token,
         body.values,
         annotator_id=person.id,
+        task=task,
         took_ms=body.took_ms,
         client_key=body.client_key,
     )
@@ -132,18 +136,19 @@ def submit(site: TheSite, task: SeenTask, person: Labeller, body: Label) -> dict
 @router.post("/tasks/{task}/skip", dependencies=[Writing])
 def skip(site: TheSite, task: SeenTask, person: Labeller, body: Sent) -> dict[str, Any]:
     """Leave a clip to others."""
-    return _other("skip", site, person.id, body)
+    return _other("skip", site, task, person.id, body)
 
 
 @router.post("/tasks/{task}/unusable", dependencies=[Writing])
 def unusable(site: TheSite, task: SeenTask, person: Labeller, body: Sent) -> dict[str, Any]:
     """Say that nobody could label a clip."""
-    return _other("unusable", site, person.id, body)
+    return _other("unusable", site, task, person.id, body)
 
 
-def _other(kind: Literal["skip", "unusable"], site: Site, person_id: int, body: Sent) -> dict[str, Any]:
+def _other(kind: Literal["skip", "unusable"], site: Site, task: TaskInfo, person_id: int, body: Sent) -> dict[str, Any]:
     act = labelling.skip if kind == "skip" else labelling.unusable
-    done = act(site.catalog, body.token, annotator_id=person_id, took_ms=body.took_ms, client_key=body.client_key)
+    who = {"annotator_id": person_id, "took_ms": body.took_ms}
+    done = act(site.catalog, body.token, **who, task=task, client_key=body.client_key)
     return {"annotation": done.annotation_id, "again": done.again}
 
 
@@ -170,8 +175,13 @@ def mine(site: TheSite, task: SeenTask, person: Somebody) -> dict[str, Any]:
 
 
 @router.get("/tasks/{task}/clips/{clip}/{kind}", dependencies=[Depends(limit_media)], response_class=FileResponse)
-def media(site: TheSite, task: SeenTask, clip: int, kind: Annotated[Kind, Path()]) -> FileResponse:
+async def media(site: TheSite, task: SeenTask, clip: int, kind: Annotated[Kind, Path()]) -> FileResponse:
     """A clip's sound (Range requests are answered), its spectrogram, or its waveform."""
-    path = site.sounds.path(find_clip(site.catalog, task.id, clip), kind)
+
+    def find() -> FilePath:
+        return site.sounds.path(find_clip(site.catalog, task.id, clip), kind)
+
+    # with threads of their own: recordings that take long to decode hold up no labels
+    path = await to_thread.run_sync(find, limiter=site.media_threads)
     # a clip's sound never changes, but whether one may hear it can
     return FileResponse(path, media_type=TYPES[kind], headers={"Cache-Control": "private, max-age=3600"})

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
 from fastapi import Depends, FastAPI
+from fastapi.concurrency import run_in_threadpool
 from starlette.middleware import Middleware
 from starlette.staticfiles import StaticFiles
 
@@ -22,6 +26,14 @@ def create_app(catalog: Catalog, workspace: Workspace, settings: WebSettings) ->
     Raises:
         InputError: the server's key cannot be read or made.
     """
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        site: Site = app.state.site
+        await run_in_threadpool(site.sounds.warm)
+        yield
+        site.sounds.close()
+
     app = FastAPI(
         title="Earmark",
         version=__version__,
@@ -30,6 +42,7 @@ def create_app(catalog: Catalog, workspace: Workspace, settings: WebSettings) ->
         redoc_url=None,
         openapi_url="/api/v1/openapi.json",
         debug=False,
+        lifespan=lifespan,
         dependencies=[Depends(check_csrf)],
         middleware=[Middleware(Shields, settings=settings)],
     )

@@ -20,7 +20,8 @@ class WebSettings:
     longest_clip_s: a longer clip is refused (413): its sound would not fit a page.
     most_body_bytes: of a request; more is refused (413) before it is read.
     most_kept_bytes: of pictures and sounds on disk; those that were asked for longest ago go first.
-    decoders: files that are decoded at a time.
+    decoders: files that are decoded at a time, each in a process of its own. decode_s: for one clip; a recording that
+        takes longer is refused (422).
     logins_a_minute, guests_an_hour: from one address. writes_a_minute, media_a_minute: of one person.
     """
 
@@ -31,6 +32,7 @@ class WebSettings:
     most_body_bytes: int = 1 << 20
     most_kept_bytes: int = 4 << 30
     decoders: int = 2
+    decode_s: float = 20.0
     logins_a_minute: int = 10
     guests_an_hour: int = 30
     writes_a_minute: int = 240

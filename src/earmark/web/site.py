@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from anyio import CapacityLimiter
 from fastapi import Request
 from fastapi.templating import Jinja2Templates
 from starlette.responses import Response
@@ -21,6 +22,7 @@ from earmark.web.settings import WebSettings
 from earmark.web.signing import Signer
 from earmark.web.sounds import Sounds
 
+MEDIA_THREADS = 12
 HERE = Path(__file__).parent
 SESSION_COOKIE = "earmark_session"
 VISITOR_COOKIE = "earmark_visitor"
@@ -51,6 +53,7 @@ class Site:
         self.signer = Signer(key)
         self.limits = Limits()
         self.sounds = Sounds(workspace, settings)
+        self.media_threads = CapacityLimiter(MEDIA_THREADS)
         self.templates = Jinja2Templates(directory=HERE / "templates")
         self.templates.env.trim_blocks = self.templates.env.lstrip_blocks = True
         self.templates.env.filters["day"] = _day

@@ -30,6 +30,7 @@ let held = []; // clips in the order they are answered; the first is shown
 let shown = null;
 let shownAt = 0;
 let labels = null; // how many one has in all, as far as we know
+let mute = null; // token of a clip that cannot be played, and so not be labelled
 let busy = false; // an undo is under way
 
 // ---------------------------------------------------------------- clips
@@ -94,6 +95,7 @@ async function show() {
   }
   if (clip.token === shown) return;
   shown = clip.token;
+  $("loading").textContent = "Loading…";
   player.clear();
   setAnswers(store.read("draft", {})[clip.token] ?? {});
   let files;
@@ -101,9 +103,16 @@ async function show() {
     files = await fetchMedia(clip);
   } catch (error) {
     if (shown !== clip.token) return;
-    shown = null;
     trouble(error);
-    if (error instanceof Refused && !error.isPassing) return;
+    if (error instanceof Refused && !error.isPassing) { // it will never play: whoever is here says so, and goes on
+      $("loading").textContent = "This clip cannot be played: press Unusable, or Skip.";
+      shownAt = performance.now();
+      mute = clip.token;
+      tellAnswers();
+      say("This clip cannot be played.");
+      return;
+    }
+    shown = null;
     setTimeout(show, 3000);
     return;
   }
@@ -133,7 +142,7 @@ function setAnswers(values) {
 }
 
 function isComplete() {
-  return Boolean(shown) && Object.keys(answers()).length === fieldsets.length;
+  return Boolean(shown) && shown !== mute && Object.keys(answers()).length === fieldsets.length;
 }
 
 function keepDraft() {
