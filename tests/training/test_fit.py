@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,11 @@ from earmark.data.prepared import Prepared
 from earmark.errors import Interrupted, TrainingError
 from earmark.models import build
 from earmark.recipes import Recipe, load_recipe
+from earmark.training.attempts import fresh_net
 from earmark.training.feeding import Task
-from earmark.training.fit import epochs_of, fit
+from earmark.training.fit import epochs_of, fit, fitted_front_end
 from earmark.training.keeping import Fitted, recall
+from earmark.training.module import TaggerModule
 from earmark.types import Quiet
 
 SMALL = [*PICTURE, "model.arguments.widths=[8, 16, 16, 32]", "training.epochs=6"]
@@ -68,6 +71,7 @@ class StopAfter(Quiet):
     "more",
     [
         ("model.arguments.dropout=0.2",),
+        ("model.members=2", "loss.label_smoothing=0.1", "guards.collapse=false", "training.balance=on"),
         ("training.checkpoint=best", "training.average=0", "optimiser.learning_rate=1e-2"),
         ("training.epochs=30", "training.patience=2", "optimiser.learning_rate=3e-2", "training.average=0"),
     ],
@@ -159,6 +163,46 @@ def test_nan_restarts_the_run(two_instruments: Prepared, tmp_path: Path, monkeyp
     fitted = fit(Task(chosen.prepared, chosen.train, chosen.val[:0], chosen.recipe, 0, tmp_path), CPU)
     assert any("not a finite number" in note and "restart 1" in note for note in fitted.notes)
     assert np.isfinite([row["train_loss"] for row in fitted.history]).all()
+
+
+@pytest.mark.parametrize("optimiser", ["adam", "adamw"])
+def test_gradients_are_clipped_in_bfloat16_too(two_instruments: Prepared, tmp_path: Path, optimiser: str) -> None:
+    more = ["model.members=2", "training.epochs=1", "training.average=0", "schedule.name=constant"]
+    more += [f"optimiser.name={optimiser}", "optimiser.weight_decay=0"]
+    rate = recipe().optimiser.learning_rate
+    for clip, least, most in ((1.0, 0.9 * rate, 3 * rate), (1e-12, 0.0, 1e-3 * rate)):
+        # Adam divides a gradient by its size: only one that is far below the 1e-8 in its divisor moves less
+        chosen = recipe(*more, f"optimiser.gradient_clip={clip}")
+        doing = task(two_instruments, tmp_path / str(clip), chosen)
+        start = fresh_net(doing, chosen, doing.seed)
+        fitted = fit(doing, replace(CPU, bf16=True))
+        pairs = zip(fitted.net.parameters(), start.parameters(), strict=True)
+        assert least <= max(float((new - old).detach().abs().max()) for new, old in pairs) < most
+
+
+def test_a_member_is_clipped_as_if_it_learnt_alone(two_instruments: Prepared, tmp_path: Path) -> None:
+    chosen = recipe("model.members=2")
+    net = build("small-cnn", {"widths": [8, 8, 8, 8]}, n_tags=2, shape=(1, 32, 65), members=2)
+    doing = task(two_instruments, tmp_path, chosen)
+    module = TaggerModule(
+        net, fitted_front_end(doing), chosen, "exclusive", seed=0, total_steps=1, val_targets=None, val_weights=None
+    )
+    for size, member in enumerate(net.nets, start=1):
+        for parameter in member.parameters():
+            parameter.grad = torch.full_like(parameter, float(size))
+    module.configure_gradient_clipping(None, 1.0)
+    for member in net.nets:
+        norm = torch.stack([parameter.grad.norm() for parameter in member.parameters()]).norm()
+        assert float(norm) == pytest.approx(1.0, abs=1e-4)
+    module.configure_gradient_clipping(None, None)
+
+
+def test_a_collapse_is_mended_in_bfloat16_too(two_instruments: Prepared, tmp_path: Path) -> None:
+    """The restart clips gradients."""
+    chosen = recipe(*SAX, "optimiser.learning_rate=2e-2", "training.epochs=2")
+    fitted = fit(task(two_instruments, tmp_path, chosen), replace(CPU, bf16=True))
+    assert any("clipped gradients" in note for note in fitted.notes)
+    assert fitted.recipe.optimiser.gradient_clip == 1.0
 
 
 def test_members_learn_side_by_side(two_instruments: Prepared, tmp_path: Path) -> None:

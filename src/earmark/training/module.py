@@ -15,6 +15,7 @@ from earmark.features.augment_spec import AugmentSpec
 from earmark.features.torch import LogMel
 from earmark.metrics.classification import accuracy, macro_f1, tally_exclusive, tally_multilabel
 from earmark.metrics.ranking import lwlrap
+from earmark.models.members import Members
 from earmark.recipes import Recipe
 from earmark.training.guards import Collapsed, CollapseWatch
 from earmark.training.losses import tag_loss
@@ -78,13 +79,13 @@ class TaggerModule(pl.LightningModule):
         members = logits if logits.ndim == 3 else logits[None]
         smoothing = self.recipe.loss.label_smoothing
         losses = torch.stack([tag_loss(one, targets, weights, self.kind, smoothing) for one in members])
-        loss = losses.mean()
+        loss = losses.sum()  # so that each member's gradient is what it would be if it learnt alone
         for watch, value, one in zip(self.watches, losses.detach().tolist(), members, strict=True):
             if self.recipe.guards.collapse or not math.isfinite(value):
                 finding = watch.see(self.global_step, value, one, targets, weights)
                 if finding is not None:
                     raise Collapsed(finding)
-        self._loss_sum += float(loss.detach())
+        self._loss_sum += float(losses.detach().mean())
         self._batches += 1
         return loss
 
@@ -127,6 +128,17 @@ class TaggerModule(pl.LightningModule):
         self.log_dict({f"val_{name}": value for name, value in figures.items()}, sync_dist=False)
 
     # ------------------------------------------------------------------------------------------------------ optimiser
+
+    def configure_gradient_clipping(
+        self, optimizer: Any, gradient_clip_val: float | None = None, gradient_clip_algorithm: str | None = None
+    ) -> None:
+        """To a norm, each member by itself.
+
+        Lightning's own way refuses fused optimisers under autocast, which may scale gradients; bfloat16 scales none.
+        """
+        if gradient_clip_val:
+            for net in self.net.nets if isinstance(self.net, Members) else [self.net]:
+                nn.utils.clip_grad_norm_(net.parameters(), gradient_clip_val)
 
     def configure_optimizers(self) -> Any:
         chosen = self.recipe.optimiser
