@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from earmark.catalog.agreeing import Consensus, consensus_of
+from earmark.catalog.agreeing import Consensus, Hands, consensus_of
 from earmark.catalog.current import Said
 from earmark.types import LabelValue
 
@@ -73,11 +73,30 @@ def test_the_later_word_of_a_person_counts() -> None:
 def test_how_well_people_agree() -> None:
     words = [(clip, who, F if clip % 3 == 0 else A) for clip in range(60) for who in (1, 2, 3)]
     words += [(clip, 4, F if clip % 7 < 3 else A) for clip in range(60)]  # who does not listen
-    found = of(*words).tags["sax"]
-    assert 0.3 < found.alpha < 0.9
+    whole = of(*words)
+    found = whole.tags["sax"]
+    assert found.alpha == 1.0  # of those whose answers count
     assert [found.kappa[who] for who in (1, 2, 3)] == pytest.approx([1, 1, 1])
     assert abs(found.kappa[4]) < 0.2
-    assert found.unskilled == {4}
+    assert found.unskilled == whole.aside == {4}
+    assert whole.skills[4].high < 0.5
+    assert (whole.skills[1].low, whole.skills[1].answers) == (pytest.approx(0.9, abs=0.09), 60)
+    assert {clip: tags["sax"].people for clip, tags in whole.clips.items()} == dict.fromkeys(range(60), 3)
+    assert whole.disputed == []
+
+
+def test_an_admin_may_say_whose_answers_count() -> None:
+    words = [(clip, who, F if clip % 3 == 0 else A) for clip in range(60) for who in (1, 2, 3)]
+    words += [(clip, 4, F if clip % 7 < 3 else A) for clip in range(60)]
+    said = [word(number, *one) for number, one in enumerate(words)]
+    kept = consensus_of(said, ["sax"], {}, hands=Hands(trusted=frozenset({4})))
+    assert kept.aside == frozenset()
+    assert kept.clips[0]["sax"].people == 4
+    assert 0.3 < kept.tags["sax"].alpha < 0.9
+    out = consensus_of(said, ["sax"], {}, hands=Hands(aside=frozenset({1})))
+    assert out.aside == {1, 4}
+    alone = consensus_of([word(1, 1, 1, F), word(2, 2, 2, A)], ["sax"], {}, hands=Hands(aside=frozenset({1})))
+    assert list(alone.clips) == [2]  # of the other clip nobody who counts has said anything
 
 
 def test_where_one_answer_only_was_given_nobody_is_judged() -> None:

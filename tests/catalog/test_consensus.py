@@ -17,8 +17,6 @@ from earmark.catalog.consensus import (
     by_the_others,
     dawid_skene,
     majority,
-    skills,
-    unskilled,
 )
 from earmark.metrics.agreement import cohen_kappa
 
@@ -82,19 +80,13 @@ def test_a_person_who_is_always_wrong_is_read_the_other_way_round() -> None:
     answers = of(*rows[:-1], f"...{1 - true[-1]}")  # the last clip was heard by the liar alone
     found = dawid_skene(answers)
     assert (found.best == true).all()
-    assert skills(found) == pytest.approx([1, 1, 1, -1], abs=0.06)
-    assert unskilled(answers, found).tolist() == [False, False, False, True]
+    assert found.confusion is not None
+    assert found.confusion[:, 0, 0] == pytest.approx([1, 1, 1, 0], abs=0.05)
 
 
 def test_one_answer_makes_nobody_infallible() -> None:
     found = dawid_skene(of("0"))
     assert 0.5 < found.confidence[0] < 0.95
-    assert not unskilled(of("0"), found).any()
-
-
-def test_without_votes_of_each_other_people_have_no_skill_to_show() -> None:
-    with pytest.raises(ValueError, match="dawid_skene"):
-        skills(majority(of("01")))
 
 
 @settings(max_examples=30, deadline=None)
@@ -131,6 +123,9 @@ def test_by_the_others_knows_gold_and_who_was_alone() -> None:
     for found in (majority(answers), dawid_skene(answers)):
         assert by_the_others(answers, found)[0] == -1
         assert by_the_others(answers, found, np.array([1, -1, -1]))[0] == 1
+        # the second person has no say: of the first one's answers nobody else speaks
+        silent = by_the_others(answers, found, None, np.array([True, False]))
+        assert silent.tolist() == [-1, -1, 0, -1, 0]
 
 
 def test_kappa_against_the_consensus_of_the_others() -> None:
@@ -143,9 +138,7 @@ def test_kappa_against_the_consensus_of_the_others() -> None:
         mine = answers.annotators == person
         kappas.append(cohen_kappa(answers.values[mine], others[mine], crowd.N_VALUES))
         assert kappas[-1] == pytest.approx(cohen_kappa_score(answers.values[mine], others[mine]))
-    aside = unskilled(answers, found)
-    assert aside.sum() == 6
-    assert np.max(np.array(kappas)[aside]) < 0.2 < 0.6 < np.min(np.array(kappas)[~aside])
+    assert np.max(np.array(kappas)[drawn.bad]) < 0.2 < 0.6 < np.min(np.array(kappas)[~drawn.bad])
 
 
 @pytest.mark.parametrize(("kind", "points"), [("random", 2.0), ("hostile", 1.0)])
@@ -157,7 +150,13 @@ def test_bad_people_cost_little(kind: crowd.Crowd, points: float) -> None:
     assert (votes[:, 0] - votes[:, 1]).mean() > points  # what Dawid-Skene is for
 
 
+@pytest.mark.parametrize("overlap", [2, 3])
 @pytest.mark.parametrize(("kind", "points"), [("random", 2.0), ("hostile", 1.0)])
-def test_with_the_unskilled_set_aside_two_people_a_clip_do(kind: crowd.Crowd, points: float) -> None:
-    pairs = crowd.falls(kind, 2, "set aside", seeds=4)
+def test_two_people_a_clip_do_where_those_who_know_nothing_are_set_aside(
+    kind: crowd.Crowd, points: float, overlap: int
+) -> None:
+    pairs = crowd.falls(kind, overlap, "trusted", seeds=4)
     assert (pairs[:, 0] - pairs[:, 1]).mean() <= points
+    if kind == "random":
+        all_of_them = crowd.falls(kind, overlap, "dawid-skene", seeds=4)
+        assert (all_of_them[:, 0] - all_of_them[:, 1]).mean() > points  # what the rule is for

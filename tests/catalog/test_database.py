@@ -13,11 +13,13 @@ from alembic.migration import MigrationContext
 from queue_rows import add_person, add_recording
 
 from earmark.catalog import database
+from earmark.catalog.agreeing import consensus
+from earmark.catalog.current import labels_of
 from earmark.catalog.database import Catalog, Workspace, open_engine, revisions
 from earmark.catalog.labelling import submit
 from earmark.catalog.queueing import next_clips
-from earmark.catalog.tables import Annotation, Annotator, Base, Recording, Tag
-from earmark.catalog.tasks import add_clips_to_task, new_task
+from earmark.catalog.tables import Annotation, Annotator, Base, Tag
+from earmark.catalog.tasks import add_clips_to_task, find_task, new_task
 from earmark.errors import BusyError, CatalogError, InputError
 
 
@@ -35,28 +37,71 @@ def test_the_migrations_make_the_tables_that_the_models_name(catalog: Catalog):
     assert named <= indexes
 
 
+def _at_revision(root: Path, url: str | None, revision: str, monkeypatch: pytest.MonkeyPatch) -> Workspace:
+    """A workspace as the Earmark of that revision would have made it."""
+    with monkeypatch.context() as patched:
+        known = revisions()
+        patched.setattr(database, "revisions", lambda: known[: known.index(revision) + 1])
+        patched.setattr(database, "_migrate", lambda c, _, migrate=database._migrate: migrate(c, revision))
+        return Workspace.init(root, url)
+
+
+def _a_row(table: sa.Table) -> dict[str, object]:
+    """Something in every column; what refers to another table, to its first row (to none of its own)."""
+    row: dict[str, object] = {}
+    for column in table.columns:
+        kind = column.type
+        if column.foreign_keys:
+            (key,) = column.foreign_keys
+            row[column.name] = None if key.column.table is table and column.nullable else 1
+        elif isinstance(kind, sa.Boolean):
+            row[column.name] = True
+        elif isinstance(kind, sa.JSON):
+            row[column.name] = ["present", "absent"] if column.name == "scale" else {"sax": "present"}
+        elif isinstance(kind, sa.LargeBinary):
+            row[column.name] = b"\x01\x02\x03\x04"
+        elif isinstance(kind, sa.Integer):
+            row[column.name] = 1
+        elif isinstance(kind, sa.Float):
+            row[column.name] = 0.5
+        else:
+            words = {"policy": "random", "state": "live", "kind": "label", "value": "present", "origin": "person"}
+            row[column.name] = words.get(column.name, f"{column.name} of it")[: getattr(kind, "length", None)]
+    return row
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
 @pytest.mark.parametrize("revision", revisions())
-def test_a_catalog_with_data_goes_forward_from_each_revision(
-    revision: str, tmp_path: Path, postgresql_url: str, monkeypatch: pytest.MonkeyPatch
+def test_a_catalog_with_data_in_every_table_goes_forward_from_each_revision(
+    revision: str, kind: str, tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ):
-    for name, url in (("sqlite", None), ("postgresql", postgresql_url)):
-        with monkeypatch.context() as patched:
-            known = revisions()
-            patched.setattr(database, "revisions", lambda known=known: known[: known.index(revision) + 1])
-            patched.setattr(database, "_migrate", lambda c, _, migrate=database._migrate: migrate(c, revision))
-            workspace = Workspace.init(tmp_path / name, url)
-        with Catalog(open_engine(workspace.url)) as old, old.write() as connection:
-            values = {"uri": "a", "name": "a", "sha": "s", "now": 5}
-            connection.execute(
-                sa.text(
-                    "INSERT INTO recording (uri, name, file_sha256, audio_sha256, sample_rate_hz, channels, frames, "
-                    "duration_s, format, added_at) VALUES (:uri, :name, :sha, :sha, 8000, 1, 8000, 1.0, 'WAV', :now)"
-                ),
-                values,
-            )
-        Workspace.init(tmp_path / name, url)
-        with workspace.catalog() as catalog, catalog.read() as connection:
-            assert connection.execute(sa.select(Recording.name, Recording.added_at)).all() == [("a", 5)]
+    url = request.getfixturevalue("postgresql_url") if kind == "postgresql" else None
+    workspace = _at_revision(tmp_path / "w", url, revision, monkeypatch)
+    before: dict[str, list[dict[str, object]]] = {}
+    with Catalog(open_engine(workspace.url)) as old:
+        tables = sa.MetaData()
+        with old.write() as connection:
+            tables.reflect(connection)
+            for table in tables.sorted_tables:
+                if table.name != database.VERSION_TABLE:
+                    connection.execute(sa.insert(table).values(**_a_row(table)))
+        with old.read() as connection:
+            for table in tables.sorted_tables:
+                if table.name != database.VERSION_TABLE:
+                    before[table.name] = [dict(row._mapping) for row in connection.execute(sa.select(table))]
+    assert len(before) >= 20
+    assert all(len(rows) == 1 for rows in before.values())
+    assert Workspace.init(tmp_path / "w", url) == workspace
+    with workspace.catalog() as catalog, catalog.read() as connection:
+        now = sa.MetaData()
+        now.reflect(connection)
+        for name, rows in before.items():
+            columns = [now.tables[name].c[column] for column in rows[0]]
+            assert [dict(row._mapping) for row in connection.execute(sa.select(*columns))] == rows, name
+        task = find_task(connection, 1)
+        (said,) = labels_of(connection, task.id)
+        assert said.values == {"name of it": "present"}
+        assert consensus(connection, task).clips[1]["name of it"].value == "present"
 
 
 def test_a_workspace_is_found_from_below_and_made_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -1,13 +1,13 @@
 """What people agree on: a task's answers in, for every clip one answer a tag, how sure it is, and how well people do.
 
 What is known beats what people say: an adjudication first, then the answer of a gold clip. `unsure` is no statement
-about a clip; where nobody is sure, neither is the consensus.
+about a clip; where nobody is sure, neither is the consensus. Answers of people who prove no better than chance carry no
+weight (`earmark.catalog.trust`), unless an admin says otherwise.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -15,11 +15,11 @@ import numpy as np
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from earmark.catalog.consensus import Answers, Beliefs, Ints, Method, believe, by_the_others, dawid_skene, skills
-from earmark.catalog.consensus import unskilled as find_unskilled
+from earmark.catalog.consensus import Answers, Beliefs, Ints, Method, believe, by_the_others, dawid_skene
 from earmark.catalog.current import Said, labels_of
-from earmark.catalog.tables import TaskClip
+from earmark.catalog.tables import TaskClip, Trust
 from earmark.catalog.tasks import TaskInfo
+from earmark.catalog.trust import Judged, Mask, Tag, judge, of_people
 from earmark.metrics.agreement import cohen_kappa, krippendorff_alpha
 from earmark.types import LabelValue
 
@@ -51,16 +51,34 @@ class TagAgreement:
     """How well people agree on one tag.
 
     Attributes:
-        alpha: Krippendorff's, nominal; NaN where no clip has two answers.
+        alpha: Krippendorff's, nominal, of those who are not set aside; NaN where no clip has two answers.
         kappa: annotator -> Cohen's kappa against the consensus of the others; NaN where nobody else labelled the same.
-        skill: annotator -> by Dawid-Skene (see `earmark.catalog.consensus.skills`).
-        unskilled: annotators with answers enough to tell, and next to no skill.
+        skill: annotator -> from 0 for a die to 1 (`earmark.catalog.trust`); NaN where nothing can be told.
+        unskilled: annotators who prove no better than chance at this tag.
     """
 
     alpha: float
     kappa: Mapping[int, float]
     skill: Mapping[int, float]
     unskilled: frozenset[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Skill:
+    """How well somebody answers a task: skill (NaN where nothing can be told) and its limits; answers: looked at."""
+
+    skill: float
+    low: float
+    high: float
+    answers: int
+
+
+@dataclass(frozen=True, slots=True)
+class Hands:
+    """What admins said of people: whose answers count whatever the rule says, and whose do not."""
+
+    trusted: frozenset[int] = frozenset()
+    aside: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +90,15 @@ class Consensus:
         clips: clip -> tag -> answer, in the order of clips and of the task's tags.
         tags: tag -> how well people agree on it.
         unusable: clips that at least as many people called unusable as labelled; they are not in `clips`.
+        aside: people whose answers carry no weight, by the rule or by hand. skills: of everybody.
     """
 
     method: Method
     clips: dict[int, dict[str, Agreed]] = field(default_factory=dict)
     tags: dict[str, TagAgreement] = field(default_factory=dict)
     unusable: frozenset[int] = frozenset()
+    aside: frozenset[int] = frozenset()
+    skills: Mapping[int, Skill] = field(default_factory=dict)
 
     @property
     def disputed(self) -> list[int]:
@@ -106,7 +127,15 @@ def consensus(
     said = list(labels_of(connection, task.id, kinds=("label", "unusable"), clips=clips))
     gold = sa.select(TaskClip.clip_id, TaskClip.gold).where(TaskClip.task_id == task.id, TaskClip.gold.is_not(None))
     known = {row.clip_id: dict(row.gold) for row in connection.execute(gold) if clips is None or row.clip_id in clips}
-    return consensus_of(said, task.tags, known, method)
+    return consensus_of(said, task.tags, known, method, hands_of(connection, task.id))
+
+
+def hands_of(connection: Connection, task_id: int) -> Hands:
+    """What admins said of the people of a task."""
+    query = sa.select(Trust.annotator_id, Trust.state).where(Trust.task_id == task_id, Trust.by_hand)
+    rows = connection.execute(query).all()
+    trusted, aside = (frozenset(row.annotator_id for row in rows if row.state == s) for s in ("trusted", "aside"))
+    return Hands(trusted, aside)
 
 
 def consensus_of(
@@ -114,45 +143,70 @@ def consensus_of(
     tags: Iterable[str],
     gold: Mapping[int, Mapping[str, str]],
     method: Method | Literal["auto"] = "auto",
+    hands: Hands | None = None,
 ) -> Consensus:
     """As `consensus`, of words that are given."""
     settled: dict[int, dict[str, LabelValue]] = {
         clip: {tag: LabelValue(value) for tag, value in values.items()} for clip, values in gold.items()
     }
-    votes: dict[int, list[int]] = {}  # clip -> labels, unusable
+    kinds: dict[tuple[int, int], str] = {}  # (clip, annotator) -> label or unusable
     answers: dict[str, dict[tuple[int, int], LabelValue]] = {tag: {} for tag in tags}
     for word in said:
         if word.origin == "adjudication":
             settled.setdefault(word.clip_id, {}).update(word.values)
             continue
-        votes.setdefault(word.clip_id, [0, 0])[word.kind == "unusable"] += 1
+        kinds[word.clip_id, word.annotator_id] = word.kind
         for tag, value in word.values.items():
             if tag in answers:  # a later word of the same person wins: some label a few tags first
                 answers[tag][word.clip_id, word.annotator_id] = value
-    unusable = frozenset(clip for clip, (good, bad) in votes.items() if bad >= max(1, good) and clip not in settled)
     people = sorted({person for given in answers.values() for _, person in given})
-    ids = sorted(({clip for given in answers.values() for clip, _ in given} | set(settled)) - unusable)
+    everything = sorted({clip for given in answers.values() for clip, _ in given} | set(settled))
+    judged = _judged([_Tag(tag, given, everything, people, settled) for tag, given in answers.items()], people, hands)
+    aside = frozenset(person for i, person in enumerate(people) if judged.aside[i])
+    votes: dict[int, list[int]] = {}  # clip -> labels, unusable
+    for (clip, person), kind in kinds.items():
+        if person not in aside:
+            votes.setdefault(clip, [0, 0])[kind == "unusable"] += 1
+    unusable = frozenset(clip for clip, (good, bad) in votes.items() if bad >= max(1, good) and clip not in settled)
+    ids = [clip for clip in everything if clip not in unusable]
     if method == "auto":
         twice = any(good > 1 for good, _ in votes.values())
         method = "dawid-skene" if twice else "majority"
-    found = Consensus(method=method, clips={clip: {} for clip in ids}, unusable=unusable)
+    found: dict[int, dict[str, Agreed]] = {clip: {} for clip in ids}
+    agreements = {}
     for tag, given in answers.items():
-        one = _Tag(tag, given, ids, people, settled)
-        found.tags[tag] = one.agreement()
-        one.fill(found.clips, believe(one.answers, method, one.known))
-    return found
+        one = _Tag(tag, given, ids, people, settled, aside)
+        agreements[tag] = one.agreement()
+        one.fill(found, believe(one.trusted, method, one.known))
+    skills = {
+        person: Skill(float(judged.skill[i]), float(judged.low[i]), float(judged.high[i]), int(judged.answers[i]))
+        for i, person in enumerate(people)
+    }
+    heard = {clip: values for clip, values in found.items() if values}
+    return Consensus(method, heard, agreements, unusable, aside, skills)
+
+
+def _judged(tags: Sequence[_Tag], people: Sequence[int], hands: Hands | None) -> Judged:
+    hands = hands or Hands()
+    kept, out = (np.array([one in who for one in people], dtype=bool) for who in (hands.trusted, hands.aside))
+    return judge([Tag(tag.answers, tag.known) for tag in tags], len(people), kept=kept, out=out)
 
 
 class _Tag:
-    """The answers for one tag as arrays, and back."""
+    """The answers for one tag as arrays, and back.
+
+    Attributes:
+        answers: everybody's. trusted: of those who are not set aside.
+    """
 
     def __init__(
         self,
         tag: str,
         given: Mapping[tuple[int, int], LabelValue],
-        clips: list[int],
-        people: list[int],
+        clips: Sequence[int],
+        people: Sequence[int],
         settled: Mapping[int, Mapping[str, LabelValue]],
+        aside: Collection[int] = (),
     ) -> None:
         self.tag, self.clips, self.people, self.settled = tag, clips, people, settled
         places, persons = ({one: i for i, one in enumerate(all_)} for all_ in (clips, people))
@@ -172,29 +226,30 @@ class _Tag:
         for clip, values in settled.items():
             if clip in places and (value := values.get(tag)) in codes:
                 self.known[places[clip]] = codes[value]
-        self.heard = {clip for clip, _ in given} | {clip for clip, values in settled.items() if tag in values}
+        self.speaks: Mask = np.array([person not in aside for person in people], dtype=bool)
+        self.trusted = of_people(self.answers, self.speaks)
+        self.heard = {clip for clip, person in given if person not in aside}
+        self.heard |= {clip for clip, values in settled.items() if tag in values}
 
     def agreement(self) -> TagAgreement:
         """How well people agree; by Dawid-Skene, whatever the consensus is made by."""
-        beliefs = dawid_skene(self.answers, self.known)
-        others = by_the_others(self.answers, beliefs, self.known)
-        skill = skills(beliefs)
+        beliefs = dawid_skene(self.trusted, self.known)
+        others = by_the_others(self.answers, beliefs, self.known, self.speaks)
         kappa = {}
         for index, person in enumerate(self.people):
             mine = (self.answers.annotators == index) & (others >= 0)
             kappa[person] = cohen_kappa(self.answers.values[mine], others[mine], self.answers.n_values)
-        few = find_unskilled(self.answers, beliefs)
-        alone = len(self.values) < 2  # where one value only was ever said, nobody could show that they can tell
+        judged = judge([Tag(self.answers, self.known)], len(self.people))
         return TagAgreement(
-            alpha=krippendorff_alpha(self.answers.counts()),
+            alpha=krippendorff_alpha(self.trusted.counts()),
             kappa=kappa,
-            skill={person: math.nan if alone else float(skill[i]) for i, person in enumerate(self.people)},
-            unskilled=frozenset() if alone else frozenset(person for i, person in enumerate(self.people) if few[i]),
+            skill={person: float(judged.skill[i]) for i, person in enumerate(self.people)},
+            unskilled=frozenset(person for i, person in enumerate(self.people) if judged.aside[i]),
         )
 
     def fill(self, clips: dict[int, dict[str, Agreed]], beliefs: Beliefs) -> None:
         """This tag's part of the consensus."""
-        counts = self.answers.counts()
+        counts = self.trusted.counts()
         people, sides = counts.sum(axis=1), (counts > 0).sum(axis=1)
         best, confidence = beliefs.best, beliefs.confidence
         for i, clip in enumerate(self.clips):

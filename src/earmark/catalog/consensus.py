@@ -27,10 +27,6 @@ PRIOR_RIGHT = 0.7
 `PRIOR_RIGHT` of them right. It keeps one answer from making a person infallible, and names the values: without it the
 likelihood is the same when all are renamed."""
 
-ENOUGH_ANSWERS = 25
-LEAST_SKILL = 0.3
-"""From that many answers on, somebody with less skill than that is called unskilled."""
-
 
 @dataclass(frozen=True, slots=True)
 class Answers:
@@ -150,14 +146,32 @@ def believe(answers: Answers, method: Method, known: Ints | None = None) -> Beli
     return majority(answers, known) if method == "majority" else dawid_skene(answers, known)
 
 
-def by_the_others(answers: Answers, beliefs: Beliefs, known: Ints | None = None) -> Ints:
+def by_the_others(
+    answers: Answers, beliefs: Beliefs, known: Ints | None = None, speaks: npt.NDArray[np.bool_] | None = None
+) -> Ints:
     """(m,): for each answer, what its clip is taken for when that answer is left out; -1 where nobody else gave one.
 
-    The rest is not estimated anew: how reliable people are stays what it is with this one answer counted.
+    Args:
+        speaks: (annotators,): who has a say in what others' clips are taken for; None: everybody.
     """
+    believed, told = without_each(answers, beliefs, known, speaks)
+    return np.where(told, believed.argmax(axis=1), -1).astype(np.int64)
+
+
+def without_each(
+    answers: Answers, beliefs: Beliefs, known: Ints | None = None, speaks: npt.NDArray[np.bool_] | None = None
+) -> tuple[Floats, npt.NDArray[np.bool_]]:
+    """(m, values): for each answer, what is believed of its clip when that answer is left out; (m,) whether anything
+    is: the clip's answer is known, or somebody else gave one.
+
+    The rest is not estimated anew: how reliable people are stays what it is with this one answer counted.
+
+    Args:
+        known, speaks: as in `by_the_others`.
+    """
+    has_say = np.ones(len(answers.values)) if speaks is None else speaks[answers.annotators].astype(np.float64)
     votes = np.zeros((answers.n_clips, answers.n_values))
     if beliefs.confusion is None:
-        votes += answers.counts()
         mine = np.eye(answers.n_values)[answers.values]
         start = np.zeros(answers.n_values)
     else:
@@ -165,39 +179,20 @@ def by_the_others(answers: Answers, beliefs: Beliefs, known: Ints | None = None)
             weights = np.maximum(np.log(beliefs.confusion), -700.0)  # -inf could not be taken away again
             start = np.maximum(np.log(beliefs.shares), -700.0)
         mine = weights[answers.annotators, :, answers.values]
-        for true in range(answers.n_values):
-            votes[:, true] = np.bincount(answers.clips, mine[:, true], answers.n_clips)
-    best = np.argmax(votes[answers.clips] - mine + start, axis=1).astype(np.int64)
-    alone = np.bincount(answers.clips, minlength=answers.n_clips)[answers.clips] == 1
-    best[alone] = -1
-    return best if known is None else np.where(known[answers.clips] >= 0, known[answers.clips], best)
-
-
-def skills(beliefs: Beliefs) -> Floats:
-    """(annotators,): the share of true values that somebody recognises, all values alike, beyond chance.
-
-    1 is always right, 0 is as good as a die (or as always giving the same answer), below 0 is worse. Estimated by
-    `dawid_skene`, from which somebody without answers gets what is believed of anybody.
-
-    Raises:
-        ValueError: of `majority`, which takes all people alike.
-    """
-    if beliefs.confusion is None:
-        raise ValueError("skills need the confusion that dawid_skene estimates")
-    n = beliefs.confusion.shape[1]
-    if n == 1:  # one value only: nobody could err
-        return np.ones(len(beliefs.confusion))
-    right = np.trace(beliefs.confusion, axis1=1, axis2=2) / n
-    return np.asarray((right - 1 / n) / (1 - 1 / n), dtype=np.float64)
-
-
-def unskilled(answers: Answers, beliefs: Beliefs) -> npt.NDArray[np.bool_]:
-    """(annotators,): who has given enough answers to tell, and whose answers tell next to nothing.
-
-    Whoever is always wrong counts among them, though Dawid-Skene makes use of that too: nobody labels so in good faith.
-    """
-    given = np.bincount(answers.annotators, minlength=answers.n_annotators)
-    return (given >= ENOUGH_ANSWERS) & (skills(beliefs) < LEAST_SKILL)
+    mine = mine * has_say[:, None]
+    for true in range(answers.n_values):
+        votes[:, true] = np.bincount(answers.clips, mine[:, true], answers.n_clips)
+    left = votes[answers.clips] - mine + start
+    if beliefs.confusion is not None:
+        left = np.exp(left - left.max(axis=1, keepdims=True))
+    left = _normalised(left)
+    others = np.bincount(answers.clips, has_say, answers.n_clips)[answers.clips] - has_say
+    told = others > 0.5
+    if known is not None:
+        gold = np.flatnonzero(known[answers.clips] >= 0)
+        left[gold] = np.eye(answers.n_values)[known[answers.clips[gold]]]
+        told[gold] = True
+    return left, told
 
 
 def _fix(votes: Floats, known: Ints | None) -> None:

@@ -7,52 +7,22 @@ kept for speed is in `task_clip`, `answered` and `queue_position`: see `earmark.
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Any
 
 from sqlalchemy import (
-    JSON,
     BigInteger,
     CheckConstraint,
     ForeignKey,
     Index,
     Integer,
     LargeBinary,
-    MetaData,
     String,
     UniqueConstraint,
-    text,
 )
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.orm import Mapped, mapped_column
 
-_NAMES = {
-    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-    "ck": "ck_%(table_name)s_%(constraint_name)s",
-    "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
-    "pk": "pk_%(table_name)s",
-}
-
-_BIG = BigInteger().with_variant(Integer, "sqlite")  # of SQLite's types only INTEGER numbers new rows by itself
-_JSON = JSON(none_as_null=True)
-
-
-def _where(condition: str) -> dict[str, Any]:
-    """Of a partial index. Queries that are to use it say the same words: SQLite compares them as text."""
-    return {"sqlite_where": text(condition), "postgresql_where": text(condition)}
-
-
-Id = Annotated[int, mapped_column(_BIG, primary_key=True)]
-Time = Annotated[int, mapped_column(BigInteger)]
-"""Microseconds since 1970-01-01 00:00 UTC."""
-Sha256 = Annotated[str, mapped_column(String(64))]
-Word = Annotated[str, mapped_column(String(32))]
-
-
-class Base(DeclarativeBase):
-    """All tables: `Base.metadata`."""
-
-    metadata = MetaData(naming_convention=_NAMES)
-    type_annotation_map = {int: _BIG, dict[str, Any]: _JSON, list[str]: _JSON}  # noqa: RUF012 - as SQLAlchemy reads it
+from earmark.catalog.base import Base as Base
+from earmark.catalog.base import Id, Sha256, Time, Word, where
 
 
 class Recording(Base):
@@ -116,7 +86,7 @@ class Clip(Base):
     __tablename__ = "clip"
     __table_args__ = (
         UniqueConstraint("recording_id", "start", "stop"),
-        Index("ix_clip_numbered", "id", **_where("chunk_id IS NOT NULL")),
+        Index("ix_clip_numbered", "id", **where("chunk_id IS NOT NULL")),
     )
 
     id: Mapped[Id]
@@ -177,18 +147,18 @@ class TaskTag(Base):
 class TaskClip(Base):
     """A clip in a task's queue, which is ordered by priority and then place, the highest first.
 
-    place: drawn once, uniform in [0, 1). answers: labels and `unusable` in force, each by another person. leases: live
-    ones. open_places: overlap less answers less leases; 0 for gold clips, which everybody may be shown, and for
-    adjudicated ones. done: adjudicated, or as many answers as the overlap. reopened: number of its last reopening.
-    gold: {tag: value} that is known to be right; None for all others.
+    place: drawn once, uniform in [0, 1). answers: labels and `unusable` in force, each by another person, without the
+    `Discounted` ones. leases: live ones. open_places: overlap less answers less leases; 0 for gold clips, which
+    everybody may be shown, and for adjudicated ones. done: adjudicated, or as many answers as the overlap. reopened:
+    number of its last reopening. gold: {tag: value} that is known to be right; None for all others.
     """
 
     __tablename__ = "task_clip"
     __table_args__ = (
         CheckConstraint("open_places >= 0 AND answers >= 0 AND leases >= 0", name="places"),
-        Index("ix_task_clip_queue", "task_id", "priority", "place", "clip_id", **_where("open_places > 0")),
-        Index("ix_task_clip_reopened", "task_id", "reopened", **_where("open_places > 0 AND reopened IS NOT NULL")),
-        Index("ix_task_clip_gold", "task_id", "place", **_where("gold IS NOT NULL")),
+        Index("ix_task_clip_queue", "task_id", "priority", "place", "clip_id", **where("open_places > 0")),
+        Index("ix_task_clip_reopened", "task_id", "reopened", **where("open_places > 0 AND reopened IS NOT NULL")),
+        Index("ix_task_clip_gold", "task_id", "place", **where("gold IS NOT NULL")),
     )
 
     task_id: Mapped[int] = mapped_column(ForeignKey("task.id"), primary_key=True)
@@ -255,8 +225,8 @@ class Lease(Base):
 
     __tablename__ = "lease"
     __table_args__ = (
-        Index("ix_lease_live", "task_id", "expires_at", **_where("state = 'live'")),
-        Index("uq_lease_held", "annotator_id", "task_id", "clip_id", unique=True, **_where("state = 'live'")),
+        Index("ix_lease_live", "task_id", "expires_at", **where("state = 'live'")),
+        Index("uq_lease_held", "annotator_id", "task_id", "clip_id", unique=True, **where("state = 'live'")),
     )
 
     id: Mapped[Id]
@@ -318,6 +288,33 @@ class Answered(Base):
     clip_id: Mapped[int] = mapped_column(ForeignKey("clip.id"), primary_key=True)
     annotator_id: Mapped[int] = mapped_column(ForeignKey("annotator.id"), primary_key=True)
     annotation_id: Mapped[int] = mapped_column(ForeignKey("annotation.id"))
+
+
+class Trust(Base):
+    """Whose answers to a task are worth what; who has no row is trusted.
+
+    state: aside (their answers carry no weight) or trusted. by_hand: an admin said so, and no rule changes it; else by
+    the rule of `earmark.catalog.trust`. skill: as it was estimated then, from 0 for a die to 1.
+    """
+
+    __tablename__ = "trust"
+
+    task_id: Mapped[int] = mapped_column(ForeignKey("task.id"), primary_key=True)
+    annotator_id: Mapped[int] = mapped_column(ForeignKey("annotator.id"), primary_key=True)
+    state: Mapped[Word]
+    by_hand: Mapped[bool]
+    skill: Mapped[float | None]
+    at: Mapped[Time]
+
+
+class Discounted(Base):
+    """An answer in force of somebody who is set aside, whose place was given to others: `task_clip` counts it not."""
+
+    __tablename__ = "discounted"
+
+    task_id: Mapped[int] = mapped_column(ForeignKey("task.id"), primary_key=True)
+    annotator_id: Mapped[int] = mapped_column(ForeignKey("annotator.id"), primary_key=True)
+    clip_id: Mapped[int] = mapped_column(ForeignKey("clip.id"), primary_key=True)
 
 
 class QueuePosition(Base):
