@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import ctypes
+import contextlib
+import functools
 import math
 import os
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,17 +87,21 @@ def limit_native_threads(threads: int | None = None) -> None:
     os.environ.setdefault("OMP_NUM_THREADS", str(threads or usable_cores()))
 
 
-def keep_freed_memory() -> None:
+@functools.cache
+def keep_freed_memory(total: int = 2**31 - 1, block: int = 2**30) -> None:
     """Let the C library keep what is freed for the next allocation instead of handing it back to the kernel.
 
-    A batch of samples is some 20 MB, made and dropped several times a step; taking it from the kernel anew each time
-    costs more than the arithmetic done on it. Only glibc has such a switch (mallopt(3)); elsewhere nothing is done.
+    A clip's or a batch's buffers are just large enough for glibc to map and unmap them anew each time, and touching
+    fresh pages then costs a fifth of the decoding and as much as all augmentation. Only glibc has such a switch
+    (mallopt(3)); elsewhere nothing happens.
+
+    Args:
+        total: how many bytes to keep at most.
+        block: the largest block that comes from what is kept, in bytes.
     """
-    if not sys.platform.startswith("linux"):
-        return
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is None:
-        return
-    trim_threshold, top_pad, mmap_threshold = -1, -2, -3  # M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD of malloc.h
-    for name, size in ((mmap_threshold, 1 << 30), (trim_threshold, (1 << 31) - 1), (top_pad, 64 << 20)):
-        mallopt(name, size)
+    import ctypes  # here, as most commands never need it
+
+    with contextlib.suppress(OSError, AttributeError):
+        mallopt = ctypes.CDLL(None).mallopt
+        mallopt(-3, block) or mallopt(-3, 2**25)  # M_MMAP_THRESHOLD, which older versions take up to 32 MiB only
+        mallopt(-1, total)  # M_TRIM_THRESHOLD

@@ -4,8 +4,6 @@ a worker starts at once: numpy, soundfile and soxr, never a table library.
 
 from __future__ import annotations
 
-import contextlib
-import functools
 import hashlib
 import itertools
 import math
@@ -23,12 +21,15 @@ from earmark.audio.examine import SILENT_PEAK, check_usable
 from earmark.audio.hashing import AudioDigest, audio_sha256
 from earmark.audio.signal import StreamResampler, resample
 from earmark.errors import AudioError
+from earmark.settings import keep_freed_memory
 from earmark.types import Reason, Samples
 
 WHOLE_FILE_BYTES = 2**20
 """Files up to this size are decoded in one piece without asking how long they are."""
 WHOLE_FILE_S = 600.0
 """Longer recordings are decoded in blocks and go through a spill file, so that memory stays flat."""
+KEPT_BYTES, KEPT_BLOCK_BYTES = 2**28, 2**25
+"""What a process that prepares keeps of freed memory, and the largest block of it."""
 _SURELY_HEARD = 100.0 * SILENT_PEAK
 """No resampler makes a sound a hundred times louder: with such a peak after it, there was one before it."""
 
@@ -76,24 +77,9 @@ class Decoded(NamedTuple):
         os.unlink(self.spill)
 
 
-@functools.cache
-def reuse_memory() -> None:
-    """Let this process keep what it frees, up to 256 MiB, instead of handing it back to the system each time.
-
-    A clip's buffers are just large enough for glibc to map and unmap them anew for every file, and touching fresh
-    pages then costs a fifth of all the time that decoding takes. Elsewhere than on glibc nothing happens.
-    """
-    import ctypes
-
-    with contextlib.suppress(OSError, AttributeError):
-        mallopt = ctypes.CDLL(None).mallopt
-        mallopt(-3, 32 * 2**20)  # M_MMAP_THRESHOLD: blocks up to 32 MiB come from the heap
-        mallopt(-1, 256 * 2**20)  # M_TRIM_THRESHOLD
-
-
 def decode(job: Job) -> Decoded:
     """Prepare one file. Raises AudioError where there is nothing to use in it."""
-    reuse_memory()
+    keep_freed_memory(KEPT_BYTES, KEPT_BLOCK_BYTES)
     try:
         stat = os.stat(job.path)
         file_sha256 = hash_file(job.path)

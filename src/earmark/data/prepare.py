@@ -11,13 +11,14 @@ from collections.abc import Generator, Iterable
 from pathlib import Path
 
 from earmark.audio.pool import Outcome, map_files, time_limits
-from earmark.data.decode import Decoded, Job, decode, hash_file, reuse_memory
+from earmark.data.decode import KEPT_BLOCK_BYTES, KEPT_BYTES, Decoded, Job, decode, hash_file
 from earmark.data.housekeeping import size_words
 from earmark.data.manifest import Manifest
 from earmark.data.prepared import Prepared, Quarantined
 from earmark.data.shards import SHARD_BYTES, DiskFull, Entry, OpenFile, SeenFile, ShardWriter
 from earmark.data.store import Store
 from earmark.errors import AudioError, CacheError
+from earmark.settings import keep_freed_memory
 from earmark.types import Progress, Quiet, Reason
 
 LARGE_FILE_BYTES = 32 * 2**20
@@ -164,7 +165,7 @@ def _fill(
     progress: Progress,
 ) -> None:
     """Decode `todo` in worker processes and append what comes back."""
-    reuse_memory()
+    keep_freed_memory(KEPT_BYTES, KEPT_BLOCK_BYTES)
     room = _Room(store.folder, todo)
     spill = _spill_folder(store.folder / "spill")
     outcomes = _outcomes(todo, store, spill, workers=workers, timeout_s=timeout_s)
