@@ -76,12 +76,22 @@ def test_a_net_that_cannot_be_built_is_refused_in_one_sentence(
     assert said in str(refused.value)
 
 
-@pytest.mark.parametrize(("separable", "parameters"), [(0, 1_185_002), (1, 1_169_322), (4, 144_522)])
-def test_separable_stages_hold_fewer_weights(separable: int, parameters: int) -> None:
-    # a stage of i to o channels: 9io + 9oo weights; separable 9i + io + 9o + oo, and twice the norms
-    net = build("small-cnn", {"separable": separable}, n_tags=10, shape=(1, 64, 321))
+@pytest.mark.parametrize(
+    ("separable", "convolutions", "parameters"),
+    [(1, 1, 394_154), (0, 1, 400_682), (0, 2, 1_185_002), (4, 1, 143_050)],
+)
+def test_stages_hold_the_weights_that_their_plan_says(separable: int, convolutions: int, parameters: int) -> None:
+    # stem 25 x 32; a stage of i to o channels: 9io and again 9oo for a second convolution; separable 9i + io + 9o + oo;
+    # 2o for each norm, of which a separable convolution has one; head 2,570
+    arguments = {"separable": separable, "convolutions": convolutions}
+    net = build("small-cnn", arguments, n_tags=10, shape=(1, 64, 321))
     assert sum(p.numel() for p in net.parameters()) == parameters
     assert net.eval()(torch.randn(2, 1, 64, 321))[0].shape == (2, 10)
+
+
+def test_a_stage_without_a_convolution_is_refused() -> None:
+    with pytest.raises(RecipeError, match="convolutions is 0, expected 1 or more"):
+        build("small-cnn", {"convolutions": 0}, n_tags=10, shape=(1, 64, 321))
 
 
 def test_more_separable_stages_than_there_are_is_refused() -> None:

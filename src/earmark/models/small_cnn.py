@@ -1,9 +1,11 @@
-"""The default net: four stages of two convolutions each, pooled over bands and time, for any clip length.
+"""The default net: four stages of 3 x 3 convolutions, pooled over bands and time, for any clip length.
 
 The plan is that of CNN6/CNN10 in Kong et al. 2020, "PANNs: Large-Scale Pretrained Audio Neural Networks", narrowed
-until it trains within minutes on a laptop's processor: a strided stem halves the picture before anything costly, and in
+until it trains within minutes on a laptop's processor: a strided stem halves the picture before anything costly; in
 the first stage, where the picture is largest, a convolution is a 3 x 3 within each channel and a 1 x 1 across them
-(Howard et al. 2017, "MobileNets").
+(Howard et al. 2017, "MobileNets"); and a later stage has one convolution, which costs half of two and is no worse on
+small sets, where a net that sees too far at once learns its clips by heart (Koutini et al. 2019, "The Receptive Field
+as a Regularizer").
 """
 
 from __future__ import annotations
@@ -13,42 +15,33 @@ from collections.abc import Sequence
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-
-class ConvBlock(nn.Module):
-    """Two 3 x 3 convolutions with batch norm and ReLU: (b, in, h, w) -> (b, out, h, w)."""
-
-    def __init__(self, in_channels: int, out_channels: int) -> None:
-        super().__init__()
-        self.conv1 = nn.Conv2d(in_channels, out_channels, 3, padding=1, bias=False)
-        self.norm1 = nn.BatchNorm2d(out_channels)
-        self.conv2 = nn.Conv2d(out_channels, out_channels, 3, padding=1, bias=False)
-        self.norm2 = nn.BatchNorm2d(out_channels)
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = F.relu(self.norm1(self.conv1(x)), inplace=True)
-        return F.relu(self.norm2(self.conv2(x)), inplace=True)
+SEPARABLE_CONVOLUTIONS = 2
 
 
-class SeparableBlock(nn.Module):
-    """Twice a 3 x 3 convolution of each channel and a 1 x 1 across them, with batch norm, then ReLU.
+def conv_block(in_channels: int, out_channels: int, convolutions: int) -> nn.Sequential:
+    """3 x 3 convolutions, each with batch norm and ReLU: (b, in, h, w) -> (b, out, h, w)."""
+    layers: list[nn.Module] = []
+    for width in [in_channels, *[out_channels] * (convolutions - 1)]:
+        layers += [nn.Conv2d(width, out_channels, 3, padding=1, bias=False), *_norm(out_channels)]
+    return nn.Sequential(*layers)
 
-    (b, in, h, w) -> (b, out, h, w). No ReLU stands between the two (Chollet 2017, "Xception").
+
+def separable_block(in_channels: int, out_channels: int, convolutions: int) -> nn.Sequential:
+    """Each time a 3 x 3 convolution of each channel and a 1 x 1 across them, with batch norm, then ReLU.
+
+    (b, in, h, w) -> (b, out, h, w). Neither norm nor ReLU stands between the two, which on a processor would cost as
+    much as the convolutions (Chollet 2017, "Xception", found that a ReLU there does harm).
     """
+    layers: list[nn.Module] = []
+    for width in [in_channels, *[out_channels] * (convolutions - 1)]:
+        within = nn.Conv2d(width, width, 3, padding=1, groups=width, bias=False)
+        across = nn.Conv2d(width, out_channels, 1, bias=False)
+        layers += [within, across, *_norm(out_channels)]
+    return nn.Sequential(*layers)
 
-    def __init__(self, in_channels: int, out_channels: int) -> None:
-        super().__init__()
-        self.within1 = nn.Conv2d(in_channels, in_channels, 3, padding=1, groups=in_channels, bias=False)
-        self.norm1 = nn.BatchNorm2d(in_channels)
-        self.across1 = nn.Conv2d(in_channels, out_channels, 1, bias=False)
-        self.norm2 = nn.BatchNorm2d(out_channels)
-        self.within2 = nn.Conv2d(out_channels, out_channels, 3, padding=1, groups=out_channels, bias=False)
-        self.norm3 = nn.BatchNorm2d(out_channels)
-        self.across2 = nn.Conv2d(out_channels, out_channels, 1, bias=False)
-        self.norm4 = nn.BatchNorm2d(out_channels)
 
-    def forward(self, x: Tensor) -> Tensor:
-        x = F.relu(self.norm2(self.across1(self.norm1(self.within1(x)))), inplace=True)
-        return F.relu(self.norm4(self.across2(self.norm3(self.within2(x)))), inplace=True)
+def _norm(channels: int) -> list[nn.Module]:
+    return [nn.BatchNorm2d(channels), nn.ReLU(inplace=True)]
 
 
 class SmallCNN(nn.Module):
@@ -59,7 +52,8 @@ class SmallCNN(nn.Module):
         in_channels: of the picture (1, or more with deltas).
         widths: channels of the stages; between two stages the picture is halved both ways.
         dropout: before the last layer.
-        separable: how many of the first stages convolve in two steps, within channels and across.
+        separable: how many of the first stages convolve in two steps, within channels and across, twice each.
+        convolutions: in each of the other stages.
     """
 
     def __init__(
@@ -69,19 +63,23 @@ class SmallCNN(nn.Module):
         widths: Sequence[int] = (32, 64, 128, 256),
         dropout: float = 0.2,
         separable: int = 1,
+        convolutions: int = 1,
     ) -> None:
         super().__init__()
         if not 0 <= separable <= len(widths):
             raise ValueError(f"separable is {separable}, expected 0 to {len(widths)}, the number of stages")
+        if convolutions < 1:
+            raise ValueError(f"convolutions is {convolutions}, expected 1 or more in each stage")
         self.dropout = dropout
         self.stem = nn.Sequential(
-            nn.Conv2d(in_channels, widths[0], 5, stride=2, padding=2, bias=False),
-            nn.BatchNorm2d(widths[0]),
-            nn.ReLU(inplace=True),
+            nn.Conv2d(in_channels, widths[0], 5, stride=2, padding=2, bias=False), *_norm(widths[0])
         )
-        ins = [widths[0], *widths[:-1]]
-        blocks = [SeparableBlock] * separable + [ConvBlock] * (len(widths) - separable)
-        self.stages = nn.ModuleList(block(i, o) for block, i, o in zip(blocks, ins, widths, strict=True))
+        self.stages = nn.ModuleList(
+            separable_block(before, width, SEPARABLE_CONVOLUTIONS)
+            if number < separable
+            else conv_block(before, width, convolutions)
+            for number, (before, width) in enumerate(zip([widths[0], *widths[:-1]], widths, strict=True))
+        )
         self.head = nn.Linear(widths[-1], n_tags)
 
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
