@@ -9,12 +9,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import uvicorn
 from benchmarks._postgresql import database
 from fastapi.testclient import TestClient
 from postgresql import copied
+from web_pages import WAIT_MS, Opening
 
 from earmark.catalog.adding import add
 from earmark.catalog.database import Catalog, Workspace
@@ -24,6 +26,9 @@ from earmark.features.spec import FeatureSpec
 from earmark.web.app import create_app
 from earmark.web.settings import WebSettings
 from earmark.web.site import SESSION_COOKIE
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, ConsoleMessage, Page
 
 HOST = "http://127.0.0.1"
 SCALE = ("foreground", "background", "absent")
@@ -154,3 +159,30 @@ def served(catalog: Catalog, workspace: Workspace) -> Iterator[Served]:
     running = Served(catalog, workspace)
     yield running
     running.stop()
+
+
+@pytest.fixture
+def opening(browser: Browser, served: Served) -> Iterator[Opening]:
+    """Opens a browser of somebody new; what its pages report as wrong fails the test."""
+    wrong: list[str] = []
+    contexts = []
+
+    def make(**options: Any) -> Page:
+        context = browser.new_context(base_url=served.url, **options)
+        contexts.append(context)
+        context.set_default_timeout(WAIT_MS)
+        page = context.new_page()
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page.on("console", lambda message: wrong.append(message.text) if _is_wrong(page, message) else None)
+        return page
+
+    yield make
+    for context in contexts:
+        context.close()
+    assert wrong == []
+
+
+def _is_wrong(page: Page, message: ConsoleMessage) -> bool:
+    """What is no lost connection, and no page or clip that the test knows is not there."""
+    known = "net::ERR" in message.text or page.url.endswith("/nope") or "(Unprocessable" in message.text
+    return message.type == "error" and not known

@@ -2,67 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
-from playwright.sync_api import Error
+from dispute import make_dispute
 from web_labels import labels
+from web_pages import Opening, until
 
+from earmark.catalog.current import labels_of
 from earmark.catalog.database import Catalog, Workspace
 from earmark.catalog.people import list_people
 from earmark.catalog.tables import Annotation
 from earmark.catalog.tasks import get_task
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page, Route
+    from playwright.sync_api import Page, Route
 
-WAIT_MS = 60_000
 ORDINARY = 23  # clips of the task that are not gold
 
 READY = "document.getElementById('loading')?.hidden && !document.getElementById('skip').disabled"
-
-Opening = Callable[..., "Page"]
 
 
 @pytest.fixture
 def workspace(sqlite_workspace: Workspace) -> Workspace:
     """A browser makes no difference between databases; `test_api` holds both."""
     return sqlite_workspace
-
-
-@pytest.fixture
-def opening(browser: Browser, served: Any) -> Iterator[Opening]:
-    """Opens a browser of somebody new; what its pages report as wrong fails the test."""
-    wrong: list[str] = []
-    contexts = []
-
-    def make(**options: Any) -> Page:
-        context = browser.new_context(base_url=served.url, **options)
-        contexts.append(context)
-        context.set_default_timeout(WAIT_MS)
-        page = context.new_page()
-        page.on("pageerror", lambda error: wrong.append(str(error)))
-        page.on("console", lambda m: wrong.append(m.text) if m.type == "error" and "net::ERR" not in m.text else None)
-        return page
-
-    yield make
-    for context in contexts:
-        context.close()
-    assert wrong == []
-
-
-def _until(page: Page, condition: str) -> None:
-    """Waits for a condition in JavaScript. Playwright's own waiting needs eval, which the page's policy forbids."""
-    for _ in range(WAIT_MS // 50):
-        try:
-            if page.evaluate(condition):
-                return
-        except Error as error:
-            if "context was destroyed" not in str(error):  # another page is coming, of which we ask the same
-                raise
-        page.wait_for_timeout(50)
-    raise AssertionError(f"{condition} did not come true; the page says {page.inner_text('body')!r}")
 
 
 def _start(page: Page) -> None:
@@ -72,16 +36,16 @@ def _start(page: Page) -> None:
 
 
 def _ready(page: Page) -> None:
-    _until(page, READY)
+    until(page, READY)
 
 
 def _counted(page: Page, n: int) -> None:
-    _until(page, f"document.getElementById('count').textContent === '{n} labelled'")
+    until(page, f"document.getElementById('count').textContent === '{n} labelled'")
 
 
 def _sent(page: Page) -> None:
     """All answers have been acknowledged."""
-    _until(page, "Object.entries(localStorage).every(([k, v]) => !k.endsWith(':outbox') || v === '[]')")
+    until(page, "Object.entries(localStorage).every(([k, v]) => !k.endsWith(':outbox') || v === '[]')")
 
 
 def _by_keys(page: Page, first: int, second: int) -> None:
@@ -115,7 +79,7 @@ def test_a_first_visitor_labels_by_keyboard_alone_and_takes_one_back(opening: Op
     _ready(page)
     page.keyboard.press("u")
     _counted(page, 1)
-    _until(page, "document.querySelectorAll('fieldset input:checked').length === 2")
+    until(page, "document.querySelectorAll('fieldset input:checked').length === 2")
     assert page.locator("#said").inner_text().startswith("Undone: this clip again")
     page.keyboard.press("1")  # background was said; once more is absent
     page.keyboard.press("Enter")
@@ -139,19 +103,19 @@ def test_a_lost_connection_and_a_reload_lose_nothing_and_send_nothing_twice(open
     page.wait_for_load_state("networkidle")
     page.route("**/submit", swallow_the_answer)
     _by_keys(page, 1, 1)
-    _until(page, "document.getElementById('line').textContent.includes('1 answer kept here')")
+    until(page, "document.getElementById('line').textContent.includes('1 answer kept here')")
     page.route("**/submit", lambda route: route.abort())
     _by_keys(page, 2, 2)  # of the clips that were loaded ahead
-    _until(page, "document.getElementById('line').textContent.includes('2 answers kept here')")
+    until(page, "document.getElementById('line').textContent.includes('2 answers kept here')")
     page.keyboard.press("1")
     page.reload()
-    _until(page, "document.getElementById('line').textContent.includes('2 answers kept here')")
+    until(page, "document.getElementById('line').textContent.includes('2 answers kept here')")
     assert arrived[0] == 200
     assert len(labels(catalog, "sax")) == 1
     page.unroute("**/submit")
     _sent(page)
     _ready(page)
-    _until(page, "document.querySelectorAll('fieldset input:checked').length === 1")  # the draft is back
+    until(page, "document.querySelectorAll('fieldset input:checked').length === 1")  # the draft is back
     said = [tuple(values.values()) for _, values in labels(catalog, "sax")]
     assert sorted(said) == [("background", "background"), ("foreground", "foreground")]
     with catalog.read() as connection:
@@ -182,13 +146,91 @@ def test_the_labeller_fits_a_phone_and_a_thumb(opening: Opening, catalog: Catalo
 
 
 @pytest.mark.slow
+def test_a_first_visitor_reads_the_intro_and_labels_everything_by_keyboard(opening: Opening, catalog: Catalog) -> None:
+    page = opening()
+    page.goto("/")
+    page.keyboard.press("Tab")  # the jump to the content
+    while page.evaluate("document.activeElement.textContent.trim()") != "sax":
+        page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/tasks/sax")
+    intro = page.inner_text("main")
+    for words in ("How it goes", "Any saxophone.", "you hear it, but behind other sounds", "you cannot tell"):
+        assert words in intro
+    while page.evaluate("document.activeElement.textContent.trim()") != "Start labelling":
+        page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/label")
+    for done in range(1, 21):
+        _by_keys(page, 1 + done % 4, 1 + done % 3)
+        _counted(page, done)
+        if done == 10:
+            _ready(page)
+            page.keyboard.press("u")
+            _counted(page, 9)
+            until(page, "document.querySelectorAll('fieldset input:checked').length === 2")
+            page.keyboard.press("Enter")
+            _counted(page, 10)
+    for done in range(21, ORDINARY + 1):
+        _by_keys(page, 3, 3)
+        if done < ORDINARY:
+            _counted(page, done)
+    page.wait_for_url("**/done")
+    assert page.locator("h1").inner_text() == "Nothing is left for you"
+    assert f"You have labelled {ORDINARY} clips of sax" in page.inner_text("main")
+    said = labels(catalog, "sax")
+    assert len(said) == len({clip for clip, _ in said}) == ORDINARY
+
+
+def test_an_admin_settles_a_dispute(opening: Opening, catalog: Catalog) -> None:
+    make_dispute(catalog)
+    page = opening()
+    page.goto("/login?next=/admin/tasks/two")
+    page.get_by_label("Name").fill("ada")
+    page.get_by_label("Password").fill("correct horse")
+    page.keyboard.press("Enter")
+    page.get_by_role("link", name="Settle disputes").click()
+    dispute = page.locator("section.dispute")
+    assert dispute.count() == 1
+    assert "bo: present · ada: absent" in dispute.inner_text()
+    page.get_by_role("radio", name="absent").focus()
+    page.keyboard.press("Space")
+    page.get_by_role("button", name="Settle").click()
+    page.get_by_text("Nobody disagrees").wait_for()
+    with catalog.read() as connection:
+        said = labels_of(connection, get_task(catalog, "two").id, clips=[2])
+    assert [(one.origin, {tag: str(value) for tag, value in one.values.items()}) for one in said][-1] == (
+        "adjudication",
+        {"sax": "absent"},
+    )
+
+
+def test_a_clip_that_cannot_be_played_is_passed_on(opening: Opening, catalog: Catalog, workspace: Workspace) -> None:
+    for song in (workspace.root / "songs").iterdir():
+        song.write_bytes(b"no sound at all")
+    page = opening()
+    page.goto("/tasks/sax")
+    page.get_by_role("button", name="Start labelling").click()
+    until(page, "document.getElementById('loading')?.textContent.startsWith('This clip cannot be played')")
+    for key in "12":
+        page.keyboard.press(key)
+    assert page.locator("#submit").is_disabled()
+    page.keyboard.press("x")
+    until(page, "document.getElementById('loading')?.textContent.startsWith('This clip cannot be played')")
+    _sent(page)
+    with catalog.read() as connection:
+        kinds = [one.kind for one in labels_of(connection, get_task(catalog, "sax").id, kinds=("label", "unusable"))]
+    assert kinds == ["unusable"]
+
+
+@pytest.mark.slow
 def test_two_people_at_once_never_meet_and_finish_together(opening: Opening, catalog: Catalog) -> None:
     labelling = [opening(), opening()]
     for page in labelling:
         _start(page)
     for turn in range(2 * ORDINARY):
         for page in list(labelling):
-            _until(page, f"location.pathname.endsWith('/done') || ({READY})")
+            until(page, f"location.pathname.endsWith('/done') || ({READY})")
             if page.url.endswith("/done"):
                 assert page.locator("h1").inner_text() == "Nothing is left for you"
                 labelling.remove(page)

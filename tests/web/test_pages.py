@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from dispute import make_dispute
 from web_labels import LABEL, Visiting
 
 from earmark.catalog.database import Catalog
@@ -11,7 +12,7 @@ from earmark.catalog.labelling import submit
 from earmark.catalog.pages import disputes, labels_by_day, numbers_of
 from earmark.catalog.people import find_person, log
 from earmark.catalog.queueing import next_clips
-from earmark.catalog.tasks import add_clips_to_task, new_task
+from earmark.catalog.tasks import new_task
 
 
 def test_the_front_page_names_the_tasks_that_one_may_see(visiting: Visiting) -> None:
@@ -57,11 +58,7 @@ def test_ones_own_progress(visiting: Visiting, catalog: Catalog) -> None:
 
 
 def test_an_admin_settles_a_dispute(visiting: Visiting, catalog: Catalog) -> None:
-    new_task(catalog, "two", ["sax"], overlap=2)
-    add_clips_to_task(catalog, "two", [2, 3])
-    for person, value in (("bo", "present"), ("ada", "absent")):
-        for held in next_clips(catalog, "two", find_person(catalog, person).id, 2):
-            submit(catalog, held.token, {"sax": value if held.clip_id == 2 else "present"})
+    make_dispute(catalog)
     assert [one.clip.clip_id for one in disputes(catalog, "two")] == [2]
     ada = visiting("ada")
     page = ada.look("/admin/tasks/two/disputes")

@@ -191,13 +191,13 @@ def _take_place(connection: Connection, task: TaskInfo, lease: sa.Row[Any], kind
     held = lease.state == "live"
     connection.execute(_END_LEASE, {"of_lease": lease.id})
     if held:
-        move(connection, task.id, task.overlap, lease.clip_id, answers=counts, leases=-1, number=number)
+        move(connection, task.id, lease.clip_id, answers=counts, leases=-1, number=number)
         return
     if not counts:
         return
     here = (TaskClip.task_id == task.id, TaskClip.clip_id == lease.clip_id)
     gold = connection.execute(sa.select(TaskClip.gold.is_not(None)).where(*here)).scalar_one()
-    if not move(connection, task.id, task.overlap, lease.clip_id, answers=1, needs_open=not gold):
+    if not move(connection, task.id, lease.clip_id, answers=1, needs_open=not gold):
         raise ConflictError(
             "the time for this clip ran out, and others have labelled it since: your answer is not needed; "
             "ask for the next clip."
@@ -276,9 +276,7 @@ def undo(
             if len(undone) == steps:
                 break
             counted = int(row.kind != "skip")
-            if not move(
-                connection, info.id, info.overlap, row.clip_id, answers=-counted, leases=1, needs_open=not counted
-            ):
+            if not move(connection, info.id, row.clip_id, answers=-counted, leases=1, needs_open=not counted):
                 continue
             values = values_of(connection, row.id)
             key_of_row = None if undone else client_key
@@ -331,7 +329,7 @@ def correct(
         row = Row(clip_id, annotator_id, "label", checked, at, took_ms, "correction", client_key)
         annotation_id = insert_answer(connection, info, row, replaces=before.annotation_id)
         if before.kind == "skip":
-            move(connection, info.id, info.overlap, clip_id, answers=1)
+            move(connection, info.id, clip_id, answers=1)
         if info.policy == "disagreement":
             _put_disputed_first(connection, info, clip_id, number)
         return Answer(annotation_id, again=False)
@@ -374,7 +372,7 @@ def adjudicate(
         before = [label.annotation_id for label in said if label.origin == "adjudication"]
         row = Row(clip_id, annotator_id, "label", checked, at, None, "adjudication", client_key)
         annotation_id = insert_row(connection, info, row, replaces=before[-1] if before else None)
-        settle_all(connection, info.id, info.overlap, [clip_id])
+        settle_all(connection, info.id, [clip_id])
         return Answer(annotation_id, again=False)
 
     return catalog.run(work)

@@ -113,6 +113,13 @@ def who_and_what(
             return person, None
 
 
+def is_answered(catalog: Catalog, task_id: int) -> bool:
+    """Whether anybody has said anything of a task, so that its questions stay."""
+    with catalog.look() as connection:
+        said = sa.select(Annotation.id).where(Annotation.task_id == task_id).limit(1)
+        return connection.execute(said).first() is not None
+
+
 def find_clip(catalog: Catalog, task_id: int, clip_id: int) -> ClipInfo:
     """A clip of a task; NotFoundError where it is not in it."""
     query = sa.select(*_CLIP).join_from(Clip, Recording).join(TaskClip, TaskClip.clip_id == Clip.id)

@@ -22,6 +22,8 @@ from sqlalchemy.engine import Connection
 
 from earmark.catalog.tables import Task, TaskClip
 
+_OVERLAP = sa.select(Task.overlap).where(Task.id == sa.bindparam("of_task")).scalar_subquery()
+"""Of the task as it is now, whatever whoever calls has read before: an admin may change it at any time."""
 _REOPEN = (
     sa.update(Task)
     .where(Task.id == sa.bindparam("of_task"))
@@ -38,7 +40,6 @@ def reopen(connection: Connection, task_id: int, count: int = 1) -> int:
 def move(
     connection: Connection,
     task_id: int,
-    overlap: int,
     clip_id: int,
     *,
     answers: int = 0,
@@ -59,7 +60,6 @@ def move(
     values = {
         "of_task": task_id,
         "of_clip": clip_id,
-        "overlap": overlap,
         "more_answers": answers,
         "more_leases": leases,
     }
@@ -67,27 +67,41 @@ def move(
     return connection.execute(_moving(number is not None, needs_open), values).rowcount == 1
 
 
-def settle_all(connection: Connection, task_id: int, overlap: int, clips: Sequence[int]) -> None:
+def settle_all(connection: Connection, task_id: int, clips: Sequence[int]) -> None:
     """Reckon the open places of clips anew, after they became gold or adjudicated, or no longer are."""
     number = reopen(connection, task_id, len(clips)) if clips else 0
     for step, clip_id in enumerate(clips):
-        move(connection, task_id, overlap, clip_id, number=number + step)
+        move(connection, task_id, clip_id, number=number + step)
+
+
+def reckon_all(connection: Connection, task_id: int) -> None:
+    """Reckon the open places of all clips of a task anew, after its overlap has changed; everybody begins at the
+    queue's head again."""
+    left = _OVERLAP - TaskClip.answers - TaskClip.leases
+    closed = sa.or_(TaskClip.adjudicated, TaskClip.gold.is_not(None), left <= 0)
+    values: dict[Any, Any] = {
+        TaskClip.open_places: sa.case((closed, 0), else_=left),
+        TaskClip.done: sa.or_(TaskClip.adjudicated, TaskClip.answers >= _OVERLAP),
+    }
+    mine = TaskClip.task_id == sa.bindparam("of_task")
+    connection.execute(sa.update(TaskClip).values(values).where(mine), {"of_task": task_id})
+    again = sa.update(Task).where(Task.id == task_id).values(order_version=Task.order_version + 1)
+    connection.execute(again)
 
 
 @cache
 def _moving(numbered: bool, needs_open: bool) -> sa.Update:
     """Made once: putting such a statement together takes longer than running it."""
-    overlap = sa.bindparam("overlap", type_=sa.BigInteger)
     answers = TaskClip.answers + sa.bindparam("more_answers", type_=sa.BigInteger)
     leases = TaskClip.leases + sa.bindparam("more_leases", type_=sa.BigInteger)
-    left = overlap - answers - leases
+    left = _OVERLAP - answers - leases
     closed = sa.or_(TaskClip.adjudicated, TaskClip.gold.is_not(None), left <= 0)
     opened = sa.case((closed, 0), else_=left)
     values: dict[Any, Any] = {
         TaskClip.answers: answers,
         TaskClip.leases: leases,
         TaskClip.open_places: opened,
-        TaskClip.done: sa.or_(TaskClip.adjudicated, answers >= overlap),
+        TaskClip.done: sa.or_(TaskClip.adjudicated, answers >= _OVERLAP),
     }
     if numbered:
         number = sa.bindparam("number", type_=sa.BigInteger)

@@ -197,5 +197,5 @@ def _end(
     ended = sa.update(Lease).where(Lease.id.in_(leases), condition).values(state=state).returning(Lease.clip_id)
     clips = sorted(connection.execute(ended).scalars())
     for step, clip_id in enumerate(clips):
-        move(connection, rules.task_id, rules.overlap, clip_id, leases=-1, number=number + step)
+        move(connection, rules.task_id, clip_id, leases=-1, number=number + step)
     return len(clips)

@@ -86,23 +86,9 @@ def new_task(
     Raises:
         CatalogError: a value that makes no sense; ConflictError: the name is taken.
     """
-    _check_name("task", name)
-    if not tags or len(set(tags)) != len(tags):
-        raise CatalogError(f"task {name!r}, tags {', '.join(tags) or '(none)'}: expected at least one, each once.")
-    for tag in tags:
-        _check_name("tag", tag)
-    words = [value.value for value in scale_of(scale)]
-    if policy not in POLICIES:
-        raise CatalogError(f"policy {policy!r}: expected one of {', '.join(POLICIES)}.")
-    if not 1 <= overlap <= 1000:
-        raise CatalogError(f"overlap {overlap}: expected how many people label each clip, 1 to 1000.")
-    if not 0 <= gold_share <= 0.9:
-        raise CatalogError(f"gold_share {gold_share:g}: expected a share from 0 to 0.9.")
-    if not (math.isfinite(lease_s) and 1 <= lease_s <= _LONGEST_LEASE_S):
-        raise CatalogError(f"lease_s {lease_s:g}: expected seconds, from 1 to {_LONGEST_LEASE_S:.0f}.")
-    unknown = sorted(set(help or {}) - set(tags))
-    if unknown:
-        raise CatalogError(f"help for {unknown[0]!r}: no tag of task {name!r}; its tags are {', '.join(tags)}.")
+    words = check_task(
+        name, tags, scale=scale, overlap=overlap, policy=policy, gold_share=gold_share, lease_s=lease_s, help=help or {}
+    )
 
     def work(connection: Connection) -> TaskInfo:
         values = {"name": name, "scale": words, "instructions": instructions, "overlap": overlap, "policy": policy}
@@ -117,6 +103,38 @@ def new_task(
         return catalog.run(work)
     except sa.exc.IntegrityError:
         raise ConflictError(f"there is a task {name!r} already: choose another name.") from None
+
+
+def check_task(
+    name: str,
+    tags: Sequence[str],
+    *,
+    scale: Sequence[str],
+    overlap: int,
+    policy: str,
+    gold_share: float,
+    lease_s: float,
+    help: Mapping[str, str],  # noqa: A002 - the field's name
+) -> list[str]:
+    """CatalogError where a task cannot be like this; gives the words of its scale. Arguments as of `new_task`."""
+    _check_name("task", name)
+    if not tags or len(set(tags)) != len(tags):
+        raise CatalogError(f"task {name!r}, tags {', '.join(tags) or '(none)'}: expected at least one, each once.")
+    for tag in tags:
+        _check_name("tag", tag)
+    words = [value.value for value in scale_of(scale)]
+    if policy not in POLICIES:
+        raise CatalogError(f"policy {policy!r}: expected one of {', '.join(POLICIES)}.")
+    if not 1 <= overlap <= 1000:
+        raise CatalogError(f"overlap {overlap}: expected how many people label each clip, 1 to 1000.")
+    if not 0 <= gold_share <= 0.9:
+        raise CatalogError(f"gold_share {gold_share:g}: expected a share from 0 to 0.9.")
+    if not (math.isfinite(lease_s) and 1 <= lease_s <= _LONGEST_LEASE_S):
+        raise CatalogError(f"lease_s {lease_s:g}: expected seconds, from 1 to {_LONGEST_LEASE_S:.0f}.")
+    unknown = sorted(set(help) - set(tags))
+    if unknown:
+        raise CatalogError(f"help for {unknown[0]!r}: no tag of task {name!r}; its tags are {', '.join(tags)}.")
+    return words
 
 
 def _check_name(what: str, name: str) -> None:
@@ -260,9 +278,11 @@ def add_page(
         priority = -float(count[group]) if task.policy == "balanced" else 0.0
         count[group] += 1
         values.append({"task_id": task.id, "clip_id": clip_id, "place": place, "priority": priority})
+    # the task first, whose overlap an admin may change at any time: see `places`
+    update = sa.update(Task).where(Task.id == task.id).values(order_version=Task.order_version + 1)
+    overlap = connection.execute(update.returning(Task.overlap)).scalar_one()
     insert = insert_new(connection, TaskClip).on_conflict_do_nothing()
-    connection.execute(insert, [{**value, "open_places": task.overlap} for value in values])
-    connection.execute(sa.update(Task).where(Task.id == task.id).values(order_version=Task.order_version + 1))
+    connection.execute(insert, [{**value, "open_places": overlap} for value in values])
     seen.update(Counter(group for _, _, group in drawn))
     return (page[-1] if page else rows[-1].id), len(rows)
 
@@ -316,6 +336,6 @@ def set_gold(catalog: Catalog, task: int | str, gold: Mapping[int, Mapping[str, 
             )
             if done.rowcount == 0:
                 raise NotFoundError(f"clip {clip} is not in task {info.name!r}.")
-        settle_all(connection, info.id, info.overlap, list(checked))
+        settle_all(connection, info.id, list(checked))
 
     catalog.run(work)

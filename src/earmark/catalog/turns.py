@@ -32,7 +32,6 @@ class Rules:
     """
 
     task_id: int
-    overlap: int
     policy: str
     gold_share: float
     lease_s: float
@@ -64,7 +63,7 @@ class Turn:
     def __init__(self, connection: Connection, rules: Rules, annotator_id: int, now: int) -> None:
         self._connection = connection
         self._rules = rules
-        self._task_id, self._overlap, self._annotator_id = rules.task_id, rules.overlap, annotator_id
+        self._task_id, self._annotator_id = rules.task_id, annotator_id
         self._now, self._until = now, now + round(rules.lease_s * 1e6)
         self._who = {"of_task": rules.task_id, "of_person": annotator_id}
         row = connection.execute(_POSITION, self._who).one_or_none()
@@ -146,7 +145,7 @@ class Turn:
         return list(found)
 
     def _take(self, clip_id: int, needs_open: bool) -> bool:
-        return move(self._connection, self._task_id, self._overlap, clip_id, leases=1, needs_open=needs_open)
+        return move(self._connection, self._task_id, clip_id, leases=1, needs_open=needs_open)
 
     def _lease(self, clip_id: int, turn: int = 0) -> int:
         return insert_lease(
@@ -179,7 +178,7 @@ _FIRST_EXPIRY = (
     sa.select(Lease.expires_at).where(Lease.task_id == Task.id, LIVE).order_by(Lease.expires_at).limit(1)
 ).scalar_subquery()
 _RULES = sa.select(
-    *(Task.id, Task.overlap, Task.policy, Task.gold_share, Task.lease_s, Task.reopenings, Task.order_version),
+    *(Task.id, Task.policy, Task.gold_share, Task.lease_s, Task.reopenings, Task.order_version),
     _FIRST_EXPIRY.label("first_expiry"),
 )
 _RULES_BY_ID, _RULES_BY_NAME = _RULES.where(Task.id == _TASK), _RULES.where(Task.name == sa.bindparam("of_task"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -12,7 +13,7 @@ from starlette.staticfiles import StaticFiles
 
 from earmark import __version__
 from earmark.catalog.database import Catalog, Workspace
-from earmark.web import admin, api, entry, pages, problems
+from earmark.web import admin, api, entry, pages, problems, task_pages
 from earmark.web.settings import WebSettings
 from earmark.web.shields import Shields
 from earmark.web.signing import load_key
@@ -30,9 +31,10 @@ def create_app(catalog: Catalog, workspace: Workspace, settings: WebSettings) ->
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         site: Site = app.state.site
-        await run_in_threadpool(site.sounds.warm)
+        warming = asyncio.create_task(run_in_threadpool(site.sounds.warm))  # pages are answered meanwhile
         yield
-        site.sounds.close()
+        await asyncio.gather(warming, return_exceptions=True)
+        await run_in_threadpool(site.sounds.close)
 
     app = FastAPI(
         title="Earmark",
@@ -49,6 +51,6 @@ def create_app(catalog: Catalog, workspace: Workspace, settings: WebSettings) ->
     app.state.site = Site(catalog, workspace, settings, load_key(workspace.root))
     problems.add_handlers(app)
     app.mount("/static", StaticFiles(directory=HERE / "static"), name="static")
-    for room in (api.router, entry.router, admin.router, pages.router):
+    for room in (api.router, entry.router, admin.router, task_pages.router, pages.router):
         app.include_router(room)
     return app

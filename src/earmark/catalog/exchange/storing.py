@@ -183,14 +183,14 @@ class Store:
         moved = sorted((clip, answers) for clip, answers in change.items() if answers)
         number = reopen(self.connection, self.task.id, len(moved)) if moved else 0
         for step, (clip, answers) in enumerate(moved):
-            move(self.connection, self.task.id, self.task.overlap, clip, answers=answers, number=number + step)
+            move(self.connection, self.task.id, clip, answers=answers, number=number + step)
         self._settle(sorted({one.key.clip_id for one in new if one.key.adjudicated}), adjudicated=True)
 
     def _settle(self, clips: Sequence[int], **values: object) -> None:
         for page in in_pages(clips):
             mine = sa.and_(TaskClip.task_id == self.task.id, TaskClip.clip_id.in_(page))
             self.connection.execute(sa.update(TaskClip).where(mine).values(**values))
-            settle_all(self.connection, self.task.id, self.task.overlap, page)
+            settle_all(self.connection, self.task.id, page)
 
     def set_gold(self, rows: Mapping[int, Row]) -> None:
         """Clips whose answer is known to be right, where every tag is answered."""
