@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import sqlalchemy as sa
+from catalog_rows import add_song
 from toy_model import RATE, write_toy
 from typer.testing import CliRunner
 
@@ -168,3 +169,37 @@ def test_what_cannot_order_a_queue_is_one_sentence(
     earmark("task", "new", "t", "--tags", "sax")
     with pytest.raises(InputError, match=said):
         earmark("queue", "t", *words)
+
+
+def test_places_of_who_does_not_listen_are_reopened_and_an_admin_puts_them_back(
+    earmark: Earmark, tmp_path: Path
+) -> None:
+    with Workspace.open(tmp_path).catalog() as catalog:
+        add_song(catalog, "a.wav", seconds=200)
+    earmark("task", "new", "t", "--tags", "sax", "--overlap", "4")
+    dice = np.random.default_rng(0).integers(0, 2, 40)
+    lines = ["recording,start_s,stop_s,annotator,sax"]
+    for i in range(40):
+        said = dict.fromkeys(("ann", "bob", "eve"), i % 3 == 0) | {"dice": bool(dice[i])}
+        lines += [f"a.wav,{5 * i},{5 * i + 5},{who},{'present' if yes else 'absent'}" for who, yes in said.items()]
+    (tmp_path / "labels.csv").write_text("\n".join(lines) + "\n")
+    earmark("import", "labels.csv", "--task", "t")
+    told = earmark("status", "t")
+    assert (told["done"], told["places_to_reopen"], told["per_annotator"]["dice"]["aside"]) == (40, 40, "rule")
+    assert earmark("queue", "t", "--reopen") == {
+        "task": "t",
+        "by": None,
+        "scored": None,
+        "aside": ["dice"],
+        "back": [],
+        "freed": 40,
+        "taken": 0,
+    }
+    assert earmark("status", "t")["done"] == 0
+    assert earmark("people", "trust", "dice", "--task", "t") == {"name": "dice", "task": "t", "trust": "trusted"}
+    assert earmark("queue", "t", "--reopen", "--by", "random")["back"] == ["dice"]
+    assert earmark("status", "t")["done"] == 40
+    with pytest.raises(InputError, match=r"--to 'maybe': expected trusted, aside, rule"):
+        earmark("people", "trust", "dice", "--task", "t", "--to", "maybe")
+    with pytest.raises(InputError, match=r"nothing to do: say the order with --by, or --reopen places"):
+        earmark("queue", "t")

@@ -9,7 +9,7 @@ from sqlalchemy.engine import Connection
 
 from earmark.catalog.current import ANSWERS, labels_of
 from earmark.catalog.database import Catalog, now_us
-from earmark.catalog.tables import Annotator, Clip, Lease, Recording, TaskClip
+from earmark.catalog.tables import Annotator, Clip, Discounted, Lease, Recording, TaskClip
 from earmark.catalog.tasks import TaskInfo
 
 RATE_HZ = 8000
@@ -49,6 +49,11 @@ def wrongs(connection: Connection, task: TaskInfo) -> list[str]:
         pairs[said.clip_id, said.annotator_id] += 1
         if said.kind != "skip":
             answers[said.clip_id] += 1
+    discounted = sa.select(Discounted.clip_id, Discounted.annotator_id).where(Discounted.task_id == task.id)
+    for row in connection.execute(discounted):
+        answers[row.clip_id] -= 1
+        if tuple(row) not in pairs:
+            pairs[tuple(row)] = 2  # told below: what is discounted has to be in force
     live = connection.execute(
         sa.select(Lease.clip_id, Lease.annotator_id).where(Lease.task_id == task.id, Lease.state == "live")
     ).all()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-import random
+import secrets
 import sqlite3
 import threading
 import time
@@ -103,7 +103,7 @@ class Catalog:
                 with self.write() as connection:
                     return work(connection)
             except MetAnotherError:
-                time.sleep(random.uniform(0, 0.005 * 2**turn))  # noqa: S311 - so that the two do not meet again
+                time.sleep(secrets.randbelow(1000) * 5e-6 * 2**turn)  # up to 5 ms at first, so that both part
         raise BusyError(f"{self.name} broke this off {_TRIES} times because others wrote the same rows; try again.")
 
     @contextmanager

@@ -21,6 +21,7 @@ from earmark.catalog.places import move, reopen, settle_all
 from earmark.catalog.queueing import find_lease
 from earmark.catalog.tables import Annotation, Annotator, Answered, Lease, TaskClip
 from earmark.catalog.tasks import TaskInfo, find_task
+from earmark.catalog.trusting import forget_discount, is_discounted
 from earmark.catalog.turns import LIVE, insert_lease
 from earmark.errors import CatalogError, ConflictError, NotAllowedError, NotFoundError
 from earmark.types import LabelValue
@@ -275,7 +276,8 @@ def undo(
         for row in connection.execute(query.order_by(Answered.annotation_id.desc()).limit(steps + _KEPT)).all():
             if len(undone) == steps:
                 break
-            counted = int(row.kind != "skip")
+            aside = is_discounted(connection, info.id, annotator_id, row.clip_id)
+            counted = int(row.kind != "skip" and not aside)
             if not move(connection, info.id, row.clip_id, answers=-counted, leases=1, needs_open=not counted):
                 continue
             values = values_of(connection, row.id)
@@ -283,6 +285,8 @@ def undo(
             taken = Row(row.clip_id, annotator_id, "retraction", {}, at, None, "person", key_of_row)
             insert_row(connection, info, taken, replaces=row.id)
             connection.execute(sa.delete(Answered).where(*mine, Answered.clip_id == row.clip_id))
+            if aside:
+                forget_discount(connection, info.id, annotator_id, row.clip_id)
             until = at + round(info.lease_s * 1e6)
             turn -= 1
             lease = insert_lease(connection, info.id, row.clip_id, annotator_id, now=at, until=until, turn=turn)

@@ -9,13 +9,13 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from earmark.catalog.agreeing import consensus
+from earmark.catalog.agreeing import consensus, hands_of
 from earmark.catalog.current import in_force
 from earmark.catalog.database import Catalog, now_us
 from earmark.catalog.exchange.rows import time_text
@@ -32,6 +32,7 @@ from earmark.catalog.tables import (
     TaskClip,
 )
 from earmark.catalog.tasks import TaskInfo, find_task
+from earmark.catalog.trusting import places_to_reopen, set_aside_before
 
 LOOKED_AT = 3000
 """Clips, labelled last, over which agreement is reckoned."""
@@ -48,7 +49,9 @@ class PersonStatus:
     Attributes:
         labels, skips, unusable: answers in force.
         kappa: tag -> Cohen's kappa against the consensus of the others; None where nobody else labelled the same.
-        unskilled: tags in which their answers tell next to nothing.
+        unskilled: tags in which they prove no better than chance.
+        skill: over all tags, from 0 for a die to 1; None where nothing can be told yet.
+        aside: "rule" or "hand" where their answers carry no weight, and why; else "".
         last_at: of their last answer, ISO 8601.
     """
 
@@ -57,6 +60,8 @@ class PersonStatus:
     unusable: int = 0
     kappa: Mapping[str, float | None] = field(default_factory=dict)
     unskilled: tuple[str, ...] = ()
+    skill: float | None = None
+    aside: str = ""
     last_at: str = ""
 
 
@@ -84,6 +89,7 @@ class Status:
         per_annotator: name -> how they do.
         agreement: tag -> how well people agree.
         since_last: what was added since the last report that was remembered, and when that was; None for the first.
+        places_to_reopen: places that answers of people who are set aside still take.
         speed: labels a day over the last week with labels in it, and median seconds a label.
         days_to_finish: at this speed; None where there is none, 0 where all is done.
     """
@@ -100,6 +106,7 @@ class Status:
     per_annotator: Mapping[str, PersonStatus]
     agreement: Mapping[str, TagStatus]
     since_last: Mapping[str, Any] | None
+    places_to_reopen: int
     speed: Mapping[str, float | None]
     days_to_finish: float | None
 
@@ -150,8 +157,9 @@ class _Reckoning:
         per_tag = self._per_tag()
         people = self._people()
         agreement: dict[str, TagStatus] = {}
+        places = 0
         if self.task is not None:
-            people, agreement = self._agreement(self.task, people)
+            people, agreement, places = self._agreement(self.task, people)
         a_day = self._labels_a_day()
         left = int(self.queue.left or 0)
         days = None if a_day is None and left else left / a_day if a_day else 0.0
@@ -163,6 +171,7 @@ class _Reckoning:
             per_annotator=people,
             agreement=agreement,
             since_last=self._since(counts, per_tag),
+            places_to_reopen=places,
             speed={"labels_a_day": a_day, "median_s": self._median_s()},
             days_to_finish=days,
         )
@@ -231,7 +240,7 @@ class _Reckoning:
 
     def _agreement(
         self, task: TaskInfo, people: dict[str, PersonStatus]
-    ) -> tuple[dict[str, PersonStatus], dict[str, TagStatus]]:
+    ) -> tuple[dict[str, PersonStatus], dict[str, TagStatus], int]:
         latest = sa.select(Annotation.clip_id).where(Annotation.task_id == task.id, Annotation.kind == "label")
         latest = latest.order_by(Annotation.task_id.desc(), Annotation.at.desc()).limit(2 * LOOKED_AT)
         clips = list(dict.fromkeys(self.connection.execute(latest).scalars()))[:LOOKED_AT]
@@ -245,20 +254,20 @@ class _Reckoning:
             )
             for tag, one in found.tags.items()
         }
-        judged = {}
+        by_hand = hands_of(self.connection, task.id).aside
+        aside = found.aside | by_hand | set_aside_before(self.connection, task.id)
         for person, name in names.items():
             if name not in people:
                 continue
-            kappa = {tag: _number(one.kappa[person]) for tag, one in found.tags.items() if person in one.kappa}
-            few = tuple(tag for tag, one in found.tags.items() if person in one.unskilled)
-            judged[name] = (kappa, few)
-        return (
-            {
-                name: PersonStatus(one.labels, one.skips, one.unusable, *judged.get(name, ({}, ())), one.last_at)
-                for name, one in people.items()
-            },
-            tags,
-        )
+            skill = found.skills.get(person)
+            people[name] = replace(
+                people[name],
+                kappa={tag: _number(one.kappa[person]) for tag, one in found.tags.items() if person in one.kappa},
+                unskilled=tuple(tag for tag, one in found.tags.items() if person in one.unskilled),
+                skill=None if skill is None else _number(skill.skill),
+                aside="" if person not in aside else "hand" if person in by_hand else "rule",
+            )
+        return people, tags, places_to_reopen(self.connection, task.id, aside) if aside else 0
 
     def _labels_a_day(self) -> float | None:
         """Over the week that ends now, or since the first label where that is less long ago."""

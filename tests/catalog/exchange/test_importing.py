@@ -8,16 +8,19 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 from catalog_rows import add_person, add_song, sax_task
+from queue_rows import wrongs
 
 from earmark.catalog.agreeing import consensus
 from earmark.catalog.current import ANSWERS, labels_of
 from earmark.catalog.database import Catalog, Workspace
 from earmark.catalog.exchange.exporting import export_labels
 from earmark.catalog.exchange.importing import Choices, format_of, import_labels
+from earmark.catalog.labelling import skip
 from earmark.catalog.queueing import next_clips
 from earmark.catalog.sets import labelled, load
 from earmark.catalog.tables import Annotator, Base, Clip, Recording, TaskClip
 from earmark.catalog.tasks import get_task
+from earmark.catalog.trusting import reopen_places, set_trust
 from earmark.errors import ConflictError, InputError, NotFoundError
 from earmark.types import LabelValue
 
@@ -383,3 +386,54 @@ def test_what_is_labelled_can_be_trained_on_at_once(filled: Catalog, workspace: 
     import_labels(filled, "sax", write(tmp_path / "i.csv", INTERVALS), choices=Choices(tag="sax", others_absent=True))
     found = labelled(workspace, filled, "sax", "sax=present vs absent")
     assert found.counts() == {"sax": 2, "not sax": 22}
+
+
+def test_an_import_puts_what_people_disagree_on_first(catalog: Catalog, tmp_path: Path) -> None:
+    for song, first in (("songs/a.wav", 0), ("songs/b.wav", 12)):
+        add_song(catalog, song, first_chunk=first)
+    sax_task(catalog, tags=("sax",), overlap=3, policy="disagreement")
+    table = tmp_path / "t.csv"
+    rows = [f"songs/{song}.wav,{at},{at + 5}" for song in "ab" for at in range(0, 60, 5)]
+    lines = [f"{row},{who},{_said(i, who)}" for i, row in enumerate(rows) for who in ("ada", "grace")]
+    table.write_text("recording,start_s,stop_s,annotator,sax\n" + "\n".join(lines) + "\n", encoding="utf-8")
+    assert import_labels(catalog, "sax", table, "csv", Choices()).labels == 48
+    who = add_person(catalog, "third")
+    given = []
+    while held := next_clips(catalog, "sax", who):
+        given.append(held[0].clip_id)
+        skip(catalog, held[0].token)
+    with catalog.read() as connection:
+        priorities = dict(connection.execute(sa.select(TaskClip.clip_id, TaskClip.priority)).all())
+        clips = list(connection.execute(sa.select(Clip.id).order_by(Clip.id)).scalars())
+    disputed = {clips[3], clips[17]}
+    assert {clip for clip, priority in priorities.items() if priority > 0} == disputed == set(given[:2])
+    assert len(given) == 24
+
+
+def _said(row: int, who: str) -> str:
+    return "foreground" if row in (3, 17) and who == "ada" else "absent"
+
+
+def test_an_import_over_answers_that_were_set_aside_keeps_the_counts(catalog: Catalog, tmp_path: Path) -> None:
+    add_song(catalog, "songs/a.wav", first_chunk=0)
+    task = sax_task(catalog, tags=("sax",), overlap=2)
+    table = tmp_path / "t.csv"
+
+    def give(value: str) -> None:
+        lines = [f"songs/a.wav,{at},{at + 5},{'skip' if value == 'skip' else 'label'},eve,{value}" for at in (0, 5, 10)]
+        text = "recording,start_s,stop_s,kind,annotator,sax\n" + "\n".join(lines) + "\n"
+        table.write_text(text.replace(",skip\n", ",\n"), encoding="utf-8")
+        import_labels(catalog, "sax", table, "csv", Choices())
+        with catalog.read() as connection:
+            assert wrongs(connection, task) == []
+
+    give("absent")
+    with catalog.read() as connection:
+        eve = connection.execute(sa.select(Annotator.id).where(Annotator.name == "eve")).scalar_one()
+    set_trust(catalog, "sax", eve, "aside")
+    assert reopen_places(catalog, "sax").freed == 3
+    give("foreground")
+    assert reopen_places(catalog, "sax").freed == 0
+    give("skip")
+    give("background")
+    assert reopen_places(catalog, "sax").freed == 3

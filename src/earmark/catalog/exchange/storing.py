@@ -17,18 +17,21 @@ from earmark.catalog.current import ANSWERS, Said, labels_of
 from earmark.catalog.database import now_us
 from earmark.catalog.exchange.finding import Span, in_pages
 from earmark.catalog.exchange.rows import Row
+from earmark.catalog.labelling import disagreement_on
 from earmark.catalog.places import move, reopen, settle_all
 from earmark.catalog.sets import frozen
 from earmark.catalog.tables import (
     Annotation,
     AnnotationValue,
     Answered,
+    Discounted,
     FrozenClip,
     FrozenSet,
     Recording,
     TaskClip,
 )
 from earmark.catalog.tasks import TaskInfo
+from earmark.catalog.trusting import forget_discount
 from earmark.errors import ConflictError
 from earmark.types import LabelValue
 
@@ -176,15 +179,48 @@ class Store:
     def _move(self, new: Sequence[_New]) -> None:
         """The places that answers take, or give back."""
         change: Counter[int] = Counter()
+        discounted = self._discounted(new)
         for one in new:
-            if not one.key.adjudicated:
-                change[one.key.clip_id] += self._takes(one.row.kind, one.row.values)
+            takes = self._takes(one.row.kind, one.row.values)
+            if one.key in discounted:  # it takes no place, whatever it says
+                if not takes:
+                    forget_discount(self.connection, self.task.id, one.key.annotator_id, one.key.clip_id)
+            elif not one.key.adjudicated:
+                change[one.key.clip_id] += takes
                 change[one.key.clip_id] -= self._takes(one.old.kind, one.old.values) if one.old else 0
         moved = sorted((clip, answers) for clip, answers in change.items() if answers)
         number = reopen(self.connection, self.task.id, len(moved)) if moved else 0
         for step, (clip, answers) in enumerate(moved):
             move(self.connection, self.task.id, clip, answers=answers, number=number + step)
         self._settle(sorted({one.key.clip_id for one in new if one.key.adjudicated}), adjudicated=True)
+        if self.task.policy == "disagreement":
+            for page in in_pages(sorted({one.key.clip_id for one in new})):
+                self._put_disputed_first(page)
+
+    def _put_disputed_first(self, clips: Sequence[int]) -> None:
+        """Priorities of clips whose answers have changed, numbered as if they came free: see `labelling`."""
+        found = disagreement_on(self.connection, self.task, clips)
+        number = reopen(self.connection, self.task.id, len(clips))
+        values = [
+            {"clip": clip, "value": found.get(clip, 0.0), "number": number + step} for step, clip in enumerate(clips)
+        ]
+        value = sa.bindparam("value", type_=sa.Double)
+        again = sa.case(
+            (TaskClip.open_places > 0, sa.bindparam("number", type_=sa.BigInteger)), else_=TaskClip.reopened
+        )
+        here = (TaskClip.task_id == self.task.id, TaskClip.clip_id == sa.bindparam("clip"), TaskClip.priority != value)
+        self.connection.execute(sa.update(TaskClip).where(*here).values(priority=value, reopened=again), values)
+
+    def _discounted(self, new: Sequence[_New]) -> set[Key]:
+        """Of these, the answers whose place was given to others."""
+        keys = {one.key for one in new if one.old and not one.key.adjudicated}
+        found: set[Key] = set()
+        for page in in_pages(sorted({key.clip_id for key in keys})):
+            query = sa.select(Discounted.clip_id, Discounted.annotator_id).where(
+                Discounted.task_id == self.task.id, Discounted.clip_id.in_(page)
+            )
+            found |= {Key(row.clip_id, row.annotator_id, False) for row in self.connection.execute(query)}
+        return found & keys
 
     def _settle(self, clips: Sequence[int], **values: object) -> None:
         for page in in_pages(clips):

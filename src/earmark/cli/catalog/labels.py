@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import typer
 
@@ -53,6 +53,8 @@ def status(
     step = None
     if task is None:
         step = f"earmark catalog status {names[0]}" if names else "earmark catalog task new NAME --tags A,B"
+    elif found.places_to_reopen:
+        step = f"earmark catalog queue {shlex.quote(task)} --reopen"
     elif any(one.disputed for one in found.agreement.values()):
         step = f"earmark catalog queue {shlex.quote(task)} --by disagreement"
     elif found.labelled:
@@ -147,11 +149,13 @@ def freeze(
     console = Console(as_json=as_json)
     with opened(workspace, database) as (_, catalog):
         from earmark.catalog import sets
-        from earmark.catalog.consensus import METHODS
+        from earmark.catalog.consensus import METHODS, Method
 
-        if method not in ("auto", *METHODS):
+        ways: tuple[Method | Literal["auto"], ...] = ("auto", *METHODS)
+        way = next((one for one in ways if one == method), None)
+        if way is None:
             raise InputError(f"--method {method!r}: expected auto, {' or '.join(METHODS)}.")
-        counts = sets.freeze(catalog, task, name, where, balanced=balanced, seed=seed, method=method)  # type: ignore[arg-type]
+        counts = sets.freeze(catalog, task, name, where, balanced=balanced, seed=seed, method=way)
     console.say(f"set {name}: {', '.join(f'{count:,} {one}' for one, count in counts.items())}")
     source = shlex.quote(f"catalog:{task}@{name}")
     console.finish(
@@ -197,6 +201,8 @@ def _show(console: Console, found: Status) -> None:
             known = [kappa for kappa in one.kappa.values() if kappa is not None]
             kappa = f"{sum(known) / len(known):.2f}" if known else "-"
             doubt = f"no better than chance at {', '.join(one.unskilled)}" if one.unskilled else ""
+            if one.aside:
+                doubt = "set aside: no better than chance" if one.aside == "rule" else "set aside by hand"
             people.add_row(name, f"{one.labels:,}", f"{one.skips:,}", f"{one.unusable:,}", kappa, doubt)
         console.rich.print(people)
     pace = found.speed["labels_a_day"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING
 
 import typer
@@ -29,6 +30,7 @@ def register(catalog: typer.Typer) -> None:
     people.command("password")(password)
     people.command("shut-out")(shut_out)
     people.command("let-in")(let_in)
+    people.command("trust")(trust)
     people.command("log")(log)
     catalog.add_typer(people, name="people")
 
@@ -144,6 +146,30 @@ def _set_active(name: str, active: bool, workspace: In, database: Database, as_j
     console.finish({"name": name, "active": active})
 
 
+def trust(
+    name: str = Person,
+    task: str = typer.Option(..., "--task", help="Of which their answers are meant."),
+    to: str = typer.Option(
+        "trusted", "--to", help="trusted: they count; aside: they do not; rule: as they prove themselves."
+    ),
+    workspace: In = None,
+    database: Database = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say whether somebody's answers to a task count, whatever the rule says: trusted puts back who was set aside."""
+    console = Console(as_json=as_json)
+    with opened(workspace, database) as (_, catalog):
+        from earmark.catalog import people, trusting
+
+        verdict = next((one for one in trusting.VERDICTS if one == to), None)
+        if verdict is None:
+            raise InputError(f"--to {to!r}: expected {', '.join(trusting.VERDICTS)}.")
+        trusting.set_trust(catalog, task, people.find_person(catalog, name).id, verdict)
+    words = {"trusted": "count", "aside": "do not count", "rule": "count as they prove themselves"}
+    console.say(f"answers of {name} to {task} {words[verdict]}")
+    console.finish({"name": name, "task": task, "trust": to}, f"earmark catalog queue {shlex.quote(task)} --reopen")
+
+
 def log(
     limit: int = typer.Option(20, "--limit", help="How many entries."),
     workspace: In = None,
@@ -177,4 +203,9 @@ def _ask(as_json: bool) -> str:
 
 
 def _role(text: str) -> Role:
-    return text  # type: ignore[return-value] # checked where it is used
+    from earmark.catalog.people import ROLES
+
+    for role in ROLES:
+        if text == role:
+            return role
+    raise InputError(f"role {text!r}: expected one of {', '.join(ROLES)}.")

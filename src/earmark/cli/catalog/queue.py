@@ -26,7 +26,10 @@ def register(catalog: typer.Typer) -> None:
 
 def queue(
     name: str = typer.Argument(..., metavar="TASK", help="The task's name."),
-    by: str = typer.Option(..., "--by", help="random, balanced, uncertainty or disagreement."),
+    by: str | None = typer.Option(None, "--by", help="random, balanced, uncertainty or disagreement."),
+    reopen: bool = typer.Option(
+        False, "--reopen", help="Ask others in place of people whose answers prove no better than chance."
+    ),
     model: Path | None = typer.Option(
         None, "--model", metavar="MODEL", help="For uncertainty: the model folder whose doubts decide."
     ),
@@ -37,11 +40,13 @@ def queue(
     database: Database = None,
     as_json: AsJson = False,
 ) -> None:
-    """Order a task's queue anew: which of the clips that are left are asked first.
+    """Order a task's queue anew: which of the clips that are left are asked first, and which are asked again.
 
     With --model every clip that is still asked is decoded and scored; a run that is stopped goes on where it was.
     """
     console = Console(as_json=as_json)
+    if by is None and not reopen:
+        raise InputError("nothing to do: say the order with --by, or --reopen places.")
     given = [option for option, value in (("--model", model), ("--scores", scores)) if value is not None]
     if given and by != "uncertainty":
         raise InputError(f"{given[0]} orders by uncertainty, and --by is {by!r}; leave one of them out.")
@@ -50,24 +55,42 @@ def queue(
     read = None if scores is None else _scores(scores)
     result: dict[str, Any] = {"task": name, "by": by, "scored": None}
     with opened(workspace, database) as (found, catalog):
-        from earmark.catalog import ordering, scoring
-        from earmark.catalog.tasks import get_task
-
-        policy = policy_of(by)
-        if model is not None:
+        if reopen:
+            result |= _reopen(console, catalog, name)
+        if by is not None and model is not None:
             result |= _by_model(console, found, catalog, name, model)
-        else:
-            if policy == "uncertainty" and read is None and not scoring.has_scores(catalog, get_task(catalog, name).id):
-                raise InputError(
-                    f"task {name!r}: no model has been asked how sure it is of its clips; name one with --model, "
-                    "or a table with --scores."
-                )
-            ordering.set_policy(catalog, name, policy)
-            if read is not None:
-                result["scored"] = scoring.set_scores(catalog, name, read, model=str(scores))
+        elif by is not None:
+            result["scored"] = _by_policy(catalog, name, policy_of(by), read, str(scores))
     scored = result["scored"]
-    console.say(f"task {name}: asked by {by}" + ("" if scored is None else f", {scored:,} clips have a score"))
+    if by is not None:
+        console.say(f"task {name}: asked by {by}" + ("" if scored is None else f", {scored:,} clips have a score"))
     console.finish(result, next_step=f"earmark catalog status {shlex.quote(name)}")
+
+
+def _by_policy(catalog: Catalog, name: str, policy: Policy, scores: dict[int, float] | None, table: str) -> int | None:
+    """How many clips got a score of the table; None where there is none."""
+    from earmark.catalog import ordering, scoring
+    from earmark.catalog.tasks import get_task
+
+    if policy == "uncertainty" and scores is None and not scoring.has_scores(catalog, get_task(catalog, name).id):
+        raise InputError(
+            f"task {name!r}: no model has been asked how sure it is of its clips; name one with --model, "
+            "or a table with --scores."
+        )
+    ordering.set_policy(catalog, name, policy)
+    return None if scores is None else scoring.set_scores(catalog, name, scores, model=table)
+
+
+def _reopen(console: Console, catalog: Catalog, name: str) -> dict[str, Any]:
+    from earmark.catalog.trusting import reopen_places
+
+    done = reopen_places(catalog, name)
+    if done.aside:
+        console.say(f"set aside: {', '.join(done.aside)} (earmark catalog people trust NAME --task {name} puts back)")
+    if done.back:
+        console.say(f"counted again: {', '.join(done.back)}")
+    console.say(f"{done.freed:,} places reopened, {done.taken:,} taken again")
+    return {"aside": list(done.aside), "back": list(done.back), "freed": done.freed, "taken": done.taken}
 
 
 def policy_of(text: str) -> Policy:
