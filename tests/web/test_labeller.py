@@ -198,7 +198,7 @@ def test_an_admin_settles_a_dispute(opening: Opening, catalog: Catalog) -> None:
     page.get_by_role("button", name="Settle").click()
     page.get_by_text("Nobody disagrees").wait_for()
     with catalog.read() as connection:
-        said = labels_of(connection, get_task(catalog, "two").id, clips=[2])
+        said = list(labels_of(connection, get_task(catalog, "two").id, clips=[2]))
     assert [(one.origin, {tag: str(value) for tag, value in one.values.items()}) for one in said][-1] == (
         "adjudication",
         {"sax": "absent"},
