@@ -24,7 +24,9 @@ def register(app: typer.Typer) -> None:
 
 def evaluate(
     model: Path = typer.Argument(..., metavar="MODEL", help="A model folder."),
-    data: Path = typer.Argument(..., metavar="DATA", help="Labelled sounds: a folder or a manifest file."),
+    data: Path = typer.Argument(
+        ..., metavar="DATA", help="Labelled sounds: a folder, a manifest file, or catalog:TASK[@SET][?WHERE]."
+    ),
     layout: str | None = typer.Option(None, help="How DATA is laid out; found by looking if not given."),
     group_by: list[str] = typer.Option(
         [], help="What belongs together: a pattern on the file name, REGEX or TAG=REGEX; repeatable."

@@ -19,7 +19,9 @@ def register(app: typer.Typer) -> None:
 
 @export.command("spectrograms")
 def spectrograms(
-    data: Path = typer.Argument(..., metavar="DATA", help="Labelled sounds: a folder or a manifest file."),
+    data: Path = typer.Argument(
+        ..., metavar="DATA", help="Labelled sounds: a folder, a manifest file, or catalog:TASK[@SET][?WHERE]."
+    ),
     out: Path = typer.Option(..., help="Folder to write into; `earmark reset` takes it back."),
     format: str = typer.Option("npz", "--format", help="npz (`mel` and `label`), npy or png."),
     recipe: str | None = typer.Option(None, help="Recipe whose front end is used. Default: small-cnn."),

@@ -15,7 +15,9 @@ def register(app: typer.Typer) -> None:
 
 
 def inspect(
-    data: Path = typer.Argument(..., metavar="DATA", help="A folder of sounds, labelled or not, or a manifest file."),
+    data: Path = typer.Argument(
+        ..., metavar="DATA", help="A folder of sounds, labelled or not, a manifest file, or catalog:TASK[@SET][?WHERE]."
+    ),
     layout: str | None = typer.Option(None, help="How the folder is laid out; found by looking if not given."),
     group_by: list[str] = typer.Option(
         [], help="What must stay together: a pattern on the file name, REGEX or TAG=REGEX; repeatable."

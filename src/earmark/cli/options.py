@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 Data = Annotated[
-    Path, typer.Argument(help="Folder of sounds (any known layout), a manifest .csv or .parquet, or catalog:TASK.")
+    Path,
+    typer.Argument(help="Folder of sounds (any layout), a manifest .csv or .parquet, or catalog:TASK[@SET][?WHERE]."),
 ]
 Where = Annotated[
     str | None,

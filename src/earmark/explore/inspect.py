@@ -165,7 +165,7 @@ def inspect(
     """Open every file under `path` and say what is there.
 
     Args:
-        path: a folder of sounds in any layout or in none, or a manifest file.
+        path: a folder of sounds in any layout or in none, a manifest file, or catalog:TASK.
         workers: processes that decode.
         timeout_s: for a small file; larger ones get more (`earmark.audio.pool.time_limits`).
         layout: see `earmark.layouts`; default: found by looking, or none.
@@ -181,7 +181,8 @@ def inspect(
     if not paths:
         raise InputError(f"{path}: no audio file in it; give the folder that holds the sounds.")
     rows = _measure_all(paths, workers=workers, timeout_s=timeout_s, progress=progress)
-    root = path if path.is_dir() else path.parent
+    of_catalog = manifest is not None and manifest.layout == layouts.catalog.NAME
+    root = manifest.root if manifest is not None and of_catalog else path if path.is_dir() else path.parent
     files = _table(rows)
     # as objects: a file name need not be UTF-8, and a column of pandas strings must be
     files.insert(1, "recording", pd.Series([_relative(p, root) for p in files["path"]], dtype=object))
@@ -231,12 +232,13 @@ _COLUMNS = ["path", "verdict", "reason", "message", *(field.name for field in fi
 
 def _labels(path: Path, layout: str | None, group_by: Sequence[str]) -> tuple[Manifest | None, str]:
     """The manifest, or why there is none: sounds without labels are worth a look too."""
-    if not path.exists():
+    of_catalog = layouts.catalog.is_catalog(path) and not path.exists()
+    if not path.exists() and not of_catalog:
         raise InputError(f"{path}: no such folder; give the folder that holds the sounds.")
     try:
         manifest = layouts.read(path, layout=layout)
     except InputError as error:
-        if layout is not None or path.is_file():
+        if layout is not None or path.is_file() or of_catalog:
             raise
         if group_by:
             raise InputError(f"--group-by needs labelled files, and there are none. {error}") from error

@@ -107,7 +107,7 @@ def expand(
         zero_separated: paths of the list end with NUL instead (`find -print0`).
 
     Raises:
-        InputError: `-` without a `listing`.
+        InputError: `-` without a `listing`; a task of the catalog.
     """
     for text in inputs:
         if text == "-":
@@ -117,6 +117,11 @@ def expand(
             continue
         if os.path.isdir(text):
             yield from _found(text)
+        elif text.startswith("catalog:") and not os.path.exists(text):
+            raise InputError(
+                f"{text}: labelled clips of the catalog, and what is tagged are files and folders; give those, or see "
+                "what a model makes of labelled clips with `earmark evaluate`."
+            )
         elif not os.path.exists(text) and glob.has_magic(text):
             yield from _matched(text)
         else:
