@@ -41,7 +41,10 @@ def test_real_sets(data_dir: Path, name: str, layout: str, clips: int, tags: int
     ("name", "said"),
     [
         ("spoken_digits", "1500 audio files and nothing that says what they are.*folder per class.*manifest.csv"),
-        ("fsdkaggle2019_mini", r"lists the same files \(column 'fname'\).*--layout folder.*path.*labels"),
+        (
+            "fsdkaggle2019_mini",
+            r"train_curated.csv lists the same files \(column 'fname'\).*--layout folder.*path.*labels",
+        ),
         ("fma_mini", r"one folder \(fma_small\)"),
     ],
 )

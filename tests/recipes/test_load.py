@@ -53,6 +53,12 @@ def test_sax_is_what_was_published_without_its_output_relu() -> None:
     assert recipe.augment == AugmentSpec()
 
 
+def test_a_misspelt_field_is_told_rather_than_the_right_one_that_it_leaves_missing() -> None:
+    text = recipe_text("small-cnn").replace("\nmodel:", "\nmodle:").replace("\nfront_end:", "\nfrontend:")
+    with pytest.raises(RecipeError, match=r"unknown field '(frontend|modle)'; did you mean '(front_end|model)'"):
+        parse_recipe(text)
+
+
 def test_set_changes_one_field_and_no_other() -> None:
     plain = load_recipe("small-cnn")
     changed = load_recipe("small-cnn", ["training.epochs=20", "optimiser.learning_rate=3e-4", "augment.mixup_alpha=0"])

@@ -15,6 +15,9 @@ from earmark.layouts import audiofolder, catalog, esc50, folder, manifest, urban
 from earmark.layouts.tables import TABLE_SUFFIXES, columns_of, read_table
 from earmark.layouts.walk import split_named, subfolders, tables_in
 
+_LABELLING = {"labels", "label", "tags", "tag", "category", "class", "genre"}
+"""Columns that most likely say what a sound is."""
+
 
 class Layout(Protocol):
     """What every layout module has."""
@@ -115,7 +118,8 @@ def _refuse_unreadable_table(root: Path, otherwise: str) -> None:
 def _refuse_unread_table(root: Path) -> None:
     """A table beside the folders that lists their files most likely holds the labels; the folders are no classes."""
     stems = {path.stem for path in find_audio(root)}
-    for path in tables_in(root, TABLE_SUFFIXES):
+    # the one that says what they are before one that only lists them, as a form to fill in does
+    for path in sorted(tables_in(root, TABLE_SUFFIXES), key=lambda path: not _LABELLING & set(columns_of(path))):
         try:
             rows = read_table(path, root).rows[:20]
         except LayoutError:

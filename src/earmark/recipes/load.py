@@ -102,8 +102,9 @@ def _apply(content: dict[str, Any], override: str) -> None:
 
 
 def explain(error: ValidationError, model: type[BaseModel]) -> str:
-    """The first problem of a pydantic error in one sentence, with the nearest right field for an unknown one."""
-    problem = error.errors()[0]
+    """One problem of a pydantic error in one sentence: an unknown field, with the nearest right one, or the first."""
+    # a misspelt name is what makes the right one missing, so it is told first
+    problem = min(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
     # pydantic adds the branch of a union it tried (`int`, `literal['auto']`) to the place
     known_parts = {part for path in _all_fields(model) for part in path.split(".")}
     unknown = problem["type"] == "extra_forbidden"

@@ -18,6 +18,7 @@ from earmark.data.manifest import Manifest
 from earmark.data.splits import fold_split
 from earmark.errors import InputError, Interrupted
 from earmark.evaluation.evaluate import Evaluation
+from earmark.formats.words import counted
 from earmark.recipes import Recipe, render_recipe
 from earmark.settings import Settings, load_settings
 from earmark.training.device import Device, DeviceChoice, choose_device
@@ -148,9 +149,9 @@ def _single(plan: Plan, device: Device, work: Path, progress: Progress) -> Train
     rows = {name: plan.rows(name) for name in ("train", "val", "test")}
     task = Task(plan.prepared, rows["train"], rows["val"], plan.recipe, plan.recipe.training.seed, work / "net")
     log.info(
-        "%d clips to train on, %d to watch, %d to judge by; %d epochs",
+        "%d clips to train on, %d to watch, %d to judge by; %s",
         *(len(rows[name]) for name in ("train", "val", "test")),
-        epochs_of(plan.recipe, len(rows["train"])),
+        counted(epochs_of(plan.recipe, len(rows["train"])), "epoch"),
     )
     return Trained(task, fit(task, device, progress=progress), rows["test"])
 
