@@ -122,6 +122,15 @@ def test_reasons(tmp_path: Path):
         assert reason_of(tmp_path / name)[0] == reason, name
 
 
+@pytest.mark.parametrize(("channels", "rate"), [(0, 16_000), (1, 0)])
+def test_a_header_without_channels_or_rate_is_told_as_damage(tmp_path: Path, channels: int, rate: int):
+    path = tmp_path / "broken.wav"
+    path.write_bytes(wav_bytes(bytes(8000), tag=1, channels=channels, rate=rate, align=2, bits=16))
+    _, said = reason_of(path)
+    assert f"{path} begins like WAV but is damaged beyond reading" in said
+    assert "no sound track" not in said
+
+
 def test_rates_of_every_size_are_read(make_wav: MakeWav):
     for rate in (1, 1234, 192000, 1_000_000):
         audio = read(make_wav("r.wav", np.full(3 * rate if rate < 5000 else 4000, 0.25, dtype=np.float32), rate))

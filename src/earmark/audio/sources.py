@@ -147,6 +147,8 @@ class AvSource:
             stream = self._container.streams.best("audio")
             if stream is None:
                 others = sorted({str(other.type) for other in self._container.streams})
+                if "audio" in others:  # one that FFmpeg would never choose
+                    raise DecodeError("its sound has no channel")
                 held = f"only {' and '.join(others)}" if others else "no stream at all"
                 raise DecodeError(f"it holds {held}, no sound track", not_audio=bool(others))
             if stream.codec_context is None:
