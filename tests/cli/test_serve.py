@@ -1,14 +1,22 @@
-"""`earmark serve` as people start it: its address and admin link, a port that is taken, and its end by Ctrl-C."""
+"""`earmark serve` as people start it: its address and admin link, what keeps it from starting, and its end."""
 
 from __future__ import annotations
 
+import json
 import re
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
+import time
+import urllib.error
 import urllib.request
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
+
+import pytest
 
 from earmark.catalog.database import Workspace
 
@@ -18,25 +26,74 @@ def _serve(root: Path, *options: str) -> subprocess.Popen[str]:
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-def test_it_prints_an_address_and_the_first_admins_link_and_ends_well(tmp_path: Path) -> None:
+@pytest.fixture
+def running(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """A server and the link for its first admin."""
     Workspace.init(tmp_path)
-    running = _serve(tmp_path, "--port", "0")
-    try:
-        assert running.stdout is not None
-        lines = [running.stdout.readline(), running.stdout.readline()]
-        link = re.findall(r"http://127\.0\.0\.1:\d+/invite/[\w-]{40,}", lines[1])[0]
+    process = _serve(tmp_path, "--port", "0")
+    assert process.stdout is not None
+    lines = [process.stdout.readline(), process.stdout.readline()]
+    yield process, re.findall(r"http://127\.0\.0\.1:\d+/invite/[\w-]{40,}", lines[1])[0]
+    process.kill()
+    process.communicate()
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "sigterm"])
+def test_it_prints_an_address_and_the_first_admins_link_and_ends_well(
+    running: tuple[subprocess.Popen[str], str], how: signal.Signals
+) -> None:
+    process, link = running
+    place = re.findall(r"127\.0\.0\.1:(\d+)", link)[0]
+    with socket.create_connection(("127.0.0.1", int(place))):  # somebody who is connected and says nothing
         assert b"<h1>Welcome</h1>" in urllib.request.urlopen(link, timeout=60).read()
-    finally:
-        running.send_signal(signal.SIGINT)
-        out, error = running.communicate(timeout=60)
-    assert (running.returncode, error) == (0, "")
+        began = time.monotonic()
+        process.send_signal(how)
+        out, error = process.communicate(timeout=60)
+    assert time.monotonic() - began < 20
+    assert (process.returncode, error) == (0, "")
     assert "stopped; everything that was acknowledged is kept." in out
+
+
+def test_what_is_refused_is_a_line_without_its_secret(running: tuple[subprocess.Popen[str], str]) -> None:
+    process, link = running
+    for path in ("/api/v1/nope", f"/invite/{link.rsplit('/', 1)[1]}"):
+        request = urllib.request.Request(link.split("/invite/")[0] + path, method="POST", data=b"{}")
+        with pytest.raises(urllib.error.HTTPError):
+            urllib.request.urlopen(request, timeout=60)
+    process.send_signal(signal.SIGTERM)
+    _, error = process.communicate(timeout=60)
+    lines = error.splitlines()
+    assert [re.sub(r"^[\d-]+ [\d:,]+ ", "", line) for line in lines] == [
+        "INFO POST /api/v1/nope: 404 HTTPError",
+        "INFO POST /invite/...: 403 NotAllowedError",
+    ]
 
 
 def test_a_port_that_is_taken_is_told(tmp_path: Path) -> None:
     Workspace.init(tmp_path)
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        running = _serve(tmp_path, "--port", str(taken.getsockname()[1]))
-        _, error = running.communicate(timeout=120)
-    assert running.returncode == 2
+        process = _serve(tmp_path, "--port", str(taken.getsockname()[1]))
+        _, error = process.communicate(timeout=120)
+    assert process.returncode == 2
     assert "choose another --port" in error
+
+
+def test_a_database_of_a_newer_version_is_told(tmp_path: Path) -> None:
+    Workspace.init(tmp_path)
+    with closing(sqlite3.connect(tmp_path / "catalog.db")) as connection:
+        connection.execute("UPDATE earmark_version SET version_num = '9999'")
+        connection.commit()
+    process = _serve(tmp_path, "--port", "0")
+    out, error = process.communicate(timeout=120)
+    assert (process.returncode, out) == (2, "")
+    assert "is of a newer version of Earmark (9999" in error
+    assert "upgrade Earmark" in error
+
+
+def test_a_database_out_of_reach_is_told(tmp_path: Path) -> None:
+    (tmp_path / "workspace.json").write_text(json.dumps({"earmark_workspace": 1, "database": "EARMARK_DATABASE_URL"}))
+    process = _serve(tmp_path, "--port", "0", "--database", "postgresql://somebody:secret@127.0.0.1:1/nothing")
+    out, error = process.communicate(timeout=120)
+    assert (process.returncode, out) == (2, "")
+    assert "127.0.0.1:1/nothing is out of reach" in error
+    assert "secret" not in error

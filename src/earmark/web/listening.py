@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -10,6 +11,9 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from earmark.errors import EarmarkError, InputError
+
+GRACE_S = 5
+"""For requests that are under way when the server is stopped."""
 
 
 @contextmanager
@@ -54,10 +58,22 @@ def run(app: ASGIApp, listening: socket.socket, *, behind_proxy: bool) -> None:
         access_log=False,
         server_header=False,
         proxy_headers=behind_proxy,
-        timeout_graceful_shutdown=10,
+        timeout_graceful_shutdown=GRACE_S,
     )
+    _log_to_stderr()
     server = uvicorn.Server(config)
     with suppress(KeyboardInterrupt):  # uvicorn raises it again once it has stopped: that is how it is meant to end
         server.run(sockets=[listening])
     if not server.started:
         raise EarmarkError("the server could not start; what went wrong stands above.")
+
+
+def _log_to_stderr() -> None:
+    """What was refused and what failed: a line each, with its time; never who, a secret, or what was sent."""
+    logger = logging.getLogger("earmark.web")
+    if not logger.handlers:
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    logger.propagate = False  # the command line's own handler would say it again, without the time

@@ -76,7 +76,7 @@ def _earmark(request: Request, error: Exception) -> Response:
         return RedirectResponse(f"/login?next={request.url.path}", 303)
     detail = str(error)
     if status >= 500:
-        _log.error("%s %s: %s", request.method, request.url.path, detail)
+        _log.error("%s %s: %s", request.method, _shown(request), detail)
         if isinstance(error, UnreachableError):
             detail = "the database cannot be reached just now: try again; what you labelled is kept in your browser."
     return answer(request, status, detail, type(error).__name__, headers)
@@ -101,10 +101,16 @@ def _unexpected(request: Request, error: Exception) -> Response:
     return answer(request, 500, "something went wrong here; it was noted. Try again.", "InternalError")
 
 
+def _shown(request: Request) -> str:
+    """The path for the log, without the secret of an invite; what a line cannot hold is escaped."""
+    path, found, _ = request.url.path.partition("/invite/")
+    return ascii(path + (found and "/invite/..."))[1:-1][:200]
+
+
 def answer(request: Request, status: int, detail: str, kind: str, headers: Mapping[str, str] | None = None) -> Response:
     """One sentence with its status; noted in the log from 400 on, without who or what was sent."""
     if 400 <= status < 500:
-        _log.info("%s %s: %d %s", request.method, request.url.path.split("/invite/")[0], status, kind)
+        _log.info("%s %s: %d %s", request.method, _shown(request), status, kind)
     title = HTTPStatus(status).phrase
     if is_api(request) or request.url.path.startswith("/static/"):
         body: dict[str, Any] = {"type": "about:blank", "title": title, "status": status, "detail": detail}
