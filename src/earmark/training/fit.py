@@ -33,8 +33,8 @@ log = logging.getLogger("earmark.training")
 
 # Statistics of the bands are settled long before this many clips.
 STATISTICS_CLIPS = 2000
-LEAST_EPOCHS, MOST_EPOCHS, LEAST_STEPS = 20, 250, 1000
-MOST_CLIPS = 100_000
+LEAST_EPOCHS, MOST_EPOCHS, LEAST_STEPS = 20, 300, 1000
+MOST_CLIPS = 150_000
 """A short clip costs more than its share of the hours."""
 
 
