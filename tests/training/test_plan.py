@@ -74,3 +74,13 @@ def test_what_cannot_be_trained_on_is_refused_in_one_sentence(digits: Path, sett
         path.write_bytes(b"")
     with pytest.raises(InputError, match="no file could be used"):
         make_plan(digits, recipe, settings=settings)
+
+
+def test_a_table_without_a_single_label_is_nothing_to_learn(digits: Path, settings: Settings) -> None:
+    table = digits / "sounds.csv"
+    table.write_text("path,labels\n0/0_theo_0.wav,\n1/1_theo_0.wav,\n", encoding="utf-8")
+    with pytest.raises(InputError, match=r"sounds\.csv: no clip has a label"):
+        make_plan(table, load_recipe("small-cnn"), settings=settings)
+    table.write_text("path,labels\n", encoding="utf-8")
+    with pytest.raises(InputError, match=r"sounds\.csv: no row below the header"):
+        make_plan(table, load_recipe("small-cnn"), settings=settings)

@@ -15,7 +15,7 @@ def next_step(found: Inspection, data: Path) -> tuple[str, str]:
         advice = f" {problem.advice}" if problem.advice else ""
         return f"first mend this: {problem.title[0].lower()}{problem.title[1:]}.{advice}", ""
     folder = shlex.quote(str(data))
-    if found.kind is None:
+    if found.kind is None or not found.tags:
         return "say what the files are (a folder per class, or a manifest.csv with path and labels), then", (
             f"earmark train {folder} --out model/"
         )

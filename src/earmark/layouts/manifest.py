@@ -60,6 +60,8 @@ def read(root: Path) -> Manifest:
                 unlabelled=split_labels(row.cells.get("unlabelled"), bar=bar_unlabelled),
             )
         )
+    if not items:
+        raise LayoutError(f"{table.name}: no row below the header; expected one a clip.")
     locator.report(table.name)
     bare = [item.where for item in items if not item.labels]
     if bare and not any(len(item.labels) > 1 for item in items):

@@ -122,6 +122,8 @@ def make_plan(
     if folds is not None and (manifest.rows["split"] != "").any():
         notes.append("the data set's own split was not used: all of it was folded")
         log.warning("--folds %d: the split that the data set comes with is not used", folds)
+    if not len(manifest.vocabulary):
+        raise InputError(f"{data}: no clip has a label, so there is nothing to learn; fill in the column labels.")
     if len(manifest.vocabulary) < 2 and manifest.is_exclusive:
         raise InputError(
             f"{data}: only one class was found ({manifest.vocabulary.tags[0]!r}); a tagger needs at least two to tell "
