@@ -24,10 +24,9 @@ from earmark.data.housekeeping import list_stores
 from earmark.errors import EarmarkError
 from earmark.settings import Settings, usable_cores
 
-PACKAGES = (
-    *("numpy", "soundfile", "av", "soxr", "onnxruntime", "pandas", "pyarrow", "pydantic"),
-    *("torch", "lightning", "onnx", "matplotlib", "scikit-learn"),
-)
+TO_TRAIN = ("torch", "lightning", "onnx", "onnxscript", "safetensors", "matplotlib")
+"""Of the extra `train`."""
+PACKAGES = ("numpy", "soundfile", "av", "soxr", "onnxruntime", "pandas", "pyarrow", "pydantic", *TO_TRAIN)
 FORMATS = ("wav", "flac", "aiff", "mp3", "ogg", "opus")
 """Written by Earmark and read back."""
 READ_ONLY = (("m4a", "aac", "mp4"), ("webm", "libopus", "webm"), ("wma", "wmav2", "asf"))
@@ -99,7 +98,7 @@ def check_up(settings: Settings) -> Checkup:
     decode_x, spectra_x = _speed()
     return Checkup(
         versions=_versions(),
-        missing=[name for name in ("torch", "lightning", "onnx", "matplotlib", "scikit-learn") if not _version(name)],
+        missing=[name for name in TO_TRAIN if not _version(name)],
         cores=usable_cores(),
         processor=_processor(),
         memory_gb=_memory_gb(),
