@@ -41,6 +41,16 @@ def test_inspect_speaks_json_on_stdout_and_words_on_stderr(folder: Path, tmp_pat
     assert (tmp_path / "r.html").stat().st_size > 10_000
 
 
+def test_inspect_of_broken_files_alone_says_nothing_of_how_they_are_stored(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / "set" / name).mkdir(parents=True)
+        (tmp_path / "set" / name / "empty.wav").touch()
+    done = runner.invoke(app, ["inspect", str(tmp_path / "set"), "--no-report"])
+    assert "0 read, 0 partial, 2 quarantined" in done.stdout
+    for words in ("sample rates", "channels", "formats"):
+        assert words not in done.stdout
+
+
 def test_inspect_for_people_ends_with_the_report_and_the_next_step(folder: Path, tmp_path: Path) -> None:
     done = runner.invoke(app, ["inspect", str(folder), "--out", str(tmp_path / "r.html")])
     assert done.exit_code == 0

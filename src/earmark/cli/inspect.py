@@ -81,7 +81,8 @@ def _show(console: Console, found: Any) -> None:
     for title, column in (("sample rates", "sample_rate_hz"), ("channels", "channels"), ("formats", "format")):
         counts = list(found.counts(column).items())
         more = f", and {len(counts) - 6} more" if len(counts) > 6 else ""
-        console.say(f"{title}: " + ", ".join(f"{value} ({n:,})" for value, n in counts[:6]) + more)
+        if counts:  # nothing is known of files that are all broken
+            console.say(f"{title}: " + ", ".join(f"{value} ({n:,})" for value, n in counts[:6]) + more)
     verdicts = found.verdicts
     console.say(", ".join(f"{n:,} {name}" for name, n in verdicts.items()))
     for item in found.quarantine[:10]:
