@@ -381,7 +381,7 @@ def _check_whole(workspace: Workspace, catalog: Catalog) -> None:
         assert [clip.start for clip in mine] == list(range(0, row.frames, RATE_HZ))
         assert row.id in keyed
         for clip in mine:
-            assert audio.probe(workspace.path_of(clip.file)).frames == clip.stop - clip.start
+            assert len(audio.read(workspace.path_of(clip.file)).samples) == clip.stop - clip.start
 
 
 def test_the_order_is_that_of_the_paths_though_a_long_file_ends_last(

@@ -15,7 +15,7 @@ import numpy as np
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from earmark.catalog.consensus import Answers, Beliefs, Ints, Method, believe, by_the_others, dawid_skene
+from earmark.catalog.consensus import Answers, Beliefs, Ints, Method, by_the_others, dawid_skene, majority
 from earmark.catalog.current import Said, labels_of
 from earmark.catalog.tables import TaskClip, Trust
 from earmark.catalog.tasks import TaskInfo
@@ -176,8 +176,9 @@ def consensus_of(
     agreements = {}
     for tag, given in answers.items():
         one = _Tag(tag, given, ids, people, settled, aside)
-        agreements[tag] = one.agreement()
-        one.fill(found, believe(one.trusted, method, one.known))
+        beliefs = dawid_skene(one.trusted, one.known)
+        agreements[tag] = one.agreement(beliefs)
+        one.fill(found, beliefs if method == "dawid-skene" else majority(one.trusted, one.known))
     skills = {
         person: Skill(float(judged.skill[i]), float(judged.low[i]), float(judged.high[i]), int(judged.answers[i]))
         for i, person in enumerate(people)
@@ -231,9 +232,8 @@ class _Tag:
         self.heard = {clip for clip, person in given if person not in aside}
         self.heard |= {clip for clip, values in settled.items() if tag in values}
 
-    def agreement(self) -> TagAgreement:
-        """How well people agree; by Dawid-Skene, whatever the consensus is made by."""
-        beliefs = dawid_skene(self.trusted, self.known)
+    def agreement(self, beliefs: Beliefs) -> TagAgreement:
+        """How well people agree; `beliefs` are by Dawid-Skene, whatever the consensus is made by."""
         others = by_the_others(self.answers, beliefs, self.known, self.speaks)
         kappa = {}
         for index, person in enumerate(self.people):
