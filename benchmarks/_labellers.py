@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import re
 import secrets
@@ -111,6 +112,14 @@ class Server:
             self.stop()
             raise AssertionError(f"the server did not start: {line!r}, see {log}")
         self.url = found.group(0)
+
+    def cpu_seconds(self) -> float:
+        """User and system time of the process so far; 0 where the system does not tell (only Linux has /proc)."""
+        try:
+            fields = Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
+        except OSError:
+            return 0.0
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def kill(self) -> None:
         """As a crash or a power cut would: no handler runs."""

@@ -29,6 +29,7 @@ import aiohttp
 from benchmarks import _postgresql
 from benchmarks._labellers import Log, Person, compare, earmark_command, label_all, let_in, make_workspace, serving
 from benchmarks.harness import Figure, finish
+from earmark.catalog.database import Workspace
 
 PEOPLE = {"sqlite": 25, "postgresql": 100}
 ANSWERS = {"sqlite": 12, "postgresql": 9}  # by each, in one round
@@ -77,33 +78,43 @@ def databases(kind: str) -> Iterator[tuple[str | None, str]]:
         yield ours, bares
 
 
-def one_round(kind: str, seed: int) -> tuple[Log, list[float], list[str]]:
-    """Both servers, each alone; who goes first changes every round."""
+def one_round(kind: str, seed: int) -> tuple[Log, list[float], list[str], dict[str, float]]:
+    """Both servers, each alone; who goes first changes every round.
+
+    Returns:
+        What the labellers saw, the seconds of each bare request, what is wrong, and the processor time (ms) that each
+        server spent on a request.
+    """
     people, answers = PEOPLE[kind], ANSWERS[kind]
     clips = people * answers // OVERLAP
     with databases(kind) as (url, bare_url), tempfile.TemporaryDirectory(prefix="earmark-load-") as folder:
         workspace = make_workspace(Path(folder) / "workspace", url, clips=clips, overlap=OVERLAP)
         persons = let_in(workspace, people)
         log, plain = Log(), list[float]()
+        spent: dict[str, float] = {}
         for which in ("ours", "bare") if seed % 2 else ("bare", "ours"):
             if which == "ours":
-                log = _ours(workspace, url, persons, seed, Path(folder))
+                log, spent["ours"] = _ours(workspace, url, persons, seed, Path(folder))
             else:
                 command = ["-m", "benchmarks._bare_server", bare_url]
                 with serving(command, Path(folder) / "bare.log") as server:
+                    before = server.cpu_seconds()
                     plain = asyncio.run(bare(server.url, people, answers, seed))
+                    spent["bare"] = 1e3 * (server.cpu_seconds() - before) / len(plain)
         with workspace.catalog() as catalog:
             wrong = log.wrong + compare(catalog, log, overlap=OVERLAP)
-    return log, plain, wrong
+    return log, plain, wrong, spent
 
 
-def _ours(workspace: Any, url: str | None, persons: list[Person], seed: int, folder: Path) -> Log:
+def _ours(workspace: Workspace, url: str | None, persons: list[Person], seed: int, folder: Path) -> tuple[Log, float]:
     with serving(earmark_command(workspace, url), folder / "earmark.log") as server:
+        before = server.cpu_seconds()
         log = asyncio.run(label_all(server.url, persons, think_s=THINK_S, seed=seed))
+        spent = 1e3 * (server.cpu_seconds() - before) / log.statuses.total()
     said = (folder / "earmark.log").read_text(encoding="utf-8")
     if said:
         log.wrong.append(f"the server wrote {said[-2000:]!r}")
-    return log
+    return log, spent
 
 
 def main(rounds: int = ROUNDS) -> None:
@@ -113,13 +124,13 @@ def main(rounds: int = ROUNDS) -> None:
         wrongs: list[str] = []
         statuses: dict[int, int] = {}
         for turn in range(rounds):
-            log, plain, wrong = one_round(kind, turn)
+            log, plain, wrong, spent = one_round(kind, turn)
             wrongs += wrong
             for status, count in log.statuses.items():
                 statuses[status] = statuses.get(status, 0) + count
             base = Log(seconds={"bare": plain}).percentiles("bare")
             found = {"next": log.percentiles("next"), "submit": log.percentiles("submit"), "bare": base}
-            found["answers"] = len(log.answers)
+            found |= {"answers": len(log.answers), "cpu_ms_a_request": spent}
             seen.append(found)
             print(f"{kind} {people} people: {found}", flush=True)
         medians = {
@@ -133,6 +144,8 @@ def main(rounds: int = ROUNDS) -> None:
         for what in ("next", "submit"):
             ratio = statistics.median(one[what]["p95"] / one["bare"]["p95"] for one in seen)
             figures.append(Figure(f"web-{kind}-{what}-p95-ratio", ratio, MOST_RATIO, "lower", "x", note=note))
+        cpu = statistics.median(one["cpu_ms_a_request"]["ours"] / one["cpu_ms_a_request"]["bare"] for one in seen)
+        figures.append(Figure(f"web-{kind}-cpu-ratio", cpu, MOST_RATIO, "lower", "x", note="of the servers alone"))
         extra[kind] = {"people": people, "rounds": seen, "medians_ms": medians, "wrong": wrongs[:50]}
     baseline = "a bare FastAPI endpoint that writes one row, same uvicorn, engine, database and durability, same pace"
     finish("web_load", figures, baseline=baseline, extra={"think_s": THINK_S, "overlap": OVERLAP, **extra})

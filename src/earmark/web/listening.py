@@ -14,6 +14,9 @@ from earmark.errors import EarmarkError, InputError
 
 GRACE_S = 5
 """For requests that are under way when the server is stopped."""
+KEEP_ALIVE_S = 75
+"""A connection stays open longer than anybody listens to a clip: one that is closed just as an answer is sent on it
+breaks that answer off. Longer than the 60 s of common proxies, for the same reason."""
 
 
 @contextmanager
@@ -59,6 +62,7 @@ def run(app: ASGIApp, listening: socket.socket, *, behind_proxy: bool) -> None:
         server_header=False,
         proxy_headers=behind_proxy,
         timeout_graceful_shutdown=GRACE_S,
+        timeout_keep_alive=KEEP_ALIVE_S,
     )
     _log_to_stderr()
     server = uvicorn.Server(config)
