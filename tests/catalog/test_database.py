@@ -123,7 +123,7 @@ def test_no_workspace_is_one_sentence(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.chdir(tmp_path)
     with pytest.raises(CatalogError, match=r"no folder above it is one: make one with `earmark catalog init`"):
         Workspace.open()
-    with pytest.raises(CatalogError, match=r"nowhere is no workspace: make one"):
+    with pytest.raises(CatalogError, match=r"nowhere is no workspace: go into one, make one with"):
         Workspace.open(tmp_path / "nowhere")
 
 

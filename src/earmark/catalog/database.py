@@ -270,8 +270,8 @@ class Workspace:
             found = next((folder for folder in folders if (folder / _DATABASE).is_file()), None)
         if found is None:
             raise CatalogError(
-                f"{start} is no workspace{'' if root else ', and no folder above it is one'}: make one with "
-                "`earmark catalog init`, or name one with --workspace."
+                f"{start} is no workspace{'' if root else ', and no folder above it is one'}: go into one, make "
+                "one with `earmark catalog init`, or name one with --workspace where the command takes it."
             )
         if url is None and not (found / _DATABASE).is_file():
             raise CatalogError(
