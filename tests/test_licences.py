@@ -16,7 +16,10 @@ REFUSED = re.compile(r"^A?GPL", re.IGNORECASE)
 REFUSED_WORDS = re.compile(r"\bA?GPL(v|-|\b)|GNU (AFFERO )?GENERAL PUBLIC LICENSE|\bAffero\b", re.IGNORECASE)
 
 # Metadata that says nothing, or says GPL of a file that is not ours to import, looked up by hand: name -> what is so.
-KNOWN: dict[str, str] = {}
+KNOWN: dict[str, str] = {
+    "axe-playwright-python": "MIT, by the LICENSE file in it; the axe-core in it is MPL-2.0",
+    "cuda-toolkit": "NVIDIA's licence; comes with a CUDA build of torch alone, and names only what else to install",
+}
 
 
 def _spdx(expression: str) -> bool:

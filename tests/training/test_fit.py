@@ -128,7 +128,7 @@ def test_epochs_follow_the_hours_of_sound() -> None:
     assert epochs_of(chosen, 10**6) == 20
     assert epochs_of(chosen, 24) == 300
     assert epochs_of(chosen, 3) == 1000
-    assert epochs_of(load_recipe("small-cnn", ["front_end.clip_s=0.5"]), 1000) == 100
+    assert epochs_of(load_recipe("small-cnn", ["front_end.clip_s=0.5"]), 1000) == 150
     assert epochs_of(load_recipe("drone-car-speech"), 3) == 15
 
 

@@ -80,7 +80,7 @@ def test_a_first_visitor_labels_by_keyboard_alone_and_takes_one_back(opening: Op
     page.keyboard.press("u")
     _counted(page, 1)
     until(page, "document.querySelectorAll('fieldset input:checked').length === 2")
-    assert page.locator("#said").inner_text().startswith("Undone: this clip again")
+    until(page, "document.getElementById('said').textContent.startsWith('Undone: this clip again')")
     page.keyboard.press("1")  # background was said; once more is absent
     page.keyboard.press("Enter")
     _counted(page, 2)
