@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from earmark.errors import InputError
-from earmark.settings import check_seconds, load_settings
+from earmark.settings import check_seconds, limit_native_threads, load_settings
 
 
 def test_what_is_set_is_taken():
@@ -76,3 +76,13 @@ def test_freed_memory_is_used_again_where_it_would_go_back_to_the_kernel():
         for how in ("keep", "give")
     }
     assert faults["give"] >= 10 * 1000 > 1000 > faults["keep"]
+
+
+def test_native_threads_wait_as_the_user_says(monkeypatch: pytest.MonkeyPatch):
+    for name in ("OMP_WAIT_POLICY", "OMP_NUM_THREADS", "GOMP_SPINCOUNT"):
+        monkeypatch.setenv(name, "")  # so that it is put back as it was
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("OMP_WAIT_POLICY", "active")
+    limit_native_threads(3)
+    assert (os.environ["OMP_WAIT_POLICY"], os.environ["OMP_NUM_THREADS"]) == ("active", "3")
+    assert os.environ["GOMP_SPINCOUNT"] == "2000"

@@ -81,9 +81,11 @@ def limit_native_threads(threads: int | None = None) -> None:
     """Keep OpenMP pools from spinning against each other; call before torch or onnxruntime is imported.
 
     A spinning OpenMP worker (the default wait policy) slows a busy machine 10-30 times, so waiting is passive unless
-    the user has said otherwise.
+    the user has said otherwise. A worker that sleeps at once has to be woken for each of the hundreds of operations of
+    a training step, though, a tenth of its time; so it spins for some microseconds first.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    os.environ.setdefault("GOMP_SPINCOUNT", "2000")  # of GNU's OpenMP, which torch's wheels bring; others ignore it
     os.environ.setdefault("OMP_NUM_THREADS", str(threads or usable_cores()))
 
 
