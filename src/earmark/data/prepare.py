@@ -11,7 +11,7 @@ from collections.abc import Generator, Iterable
 from pathlib import Path
 
 from earmark.audio.pool import Outcome, map_files, time_limits
-from earmark.data.decode import KEPT_BLOCK_BYTES, KEPT_BYTES, Decoded, Job, decode, hash_file
+from earmark.data.decode import Decoded, Job, decode, hash_file
 from earmark.data.housekeeping import size_words
 from earmark.data.manifest import Manifest
 from earmark.data.prepared import Prepared, Quarantined
@@ -165,7 +165,7 @@ def _fill(
     progress: Progress,
 ) -> None:
     """Decode `todo` in worker processes and append what comes back."""
-    keep_freed_memory(KEPT_BYTES, KEPT_BLOCK_BYTES)
+    keep_freed_memory()
     room = _Room(store.folder, todo)
     spill = _spill_folder(store.folder / "spill")
     outcomes = _outcomes(todo, store, spill, workers=workers, timeout_s=timeout_s)
