@@ -23,6 +23,10 @@ class _Pool:
     """Threads in which torch computes single-threaded; made when first needed, and anew in a forked child."""
 
     def __init__(self) -> None:
+        self.forget()
+
+    def forget(self) -> None:
+        """Begin anew, as in a forked child: its parent's threads do not exist there."""
         self._lock = threading.Lock()
         self._executor: ThreadPoolExecutor | None = None
         self._lanes = 0
@@ -65,10 +69,6 @@ class _Pool:
             # the number is each thread's own, but it is also what threads started later begin with
             torch.set_num_threads(threads)
         return executor
-
-    def forget(self) -> None:
-        """In a forked child: its parent's threads do not exist here."""
-        self.__init__()  # type: ignore[misc]
 
 
 _pool = _Pool()

@@ -18,25 +18,21 @@ from torch import Tensor, nn
 SEPARABLE_CONVOLUTIONS = 2
 
 
-def conv_block(in_channels: int, out_channels: int, convolutions: int) -> nn.Sequential:
-    """3 x 3 convolutions, each with batch norm and ReLU: (b, in, h, w) -> (b, out, h, w)."""
-    layers: list[nn.Module] = []
-    for width in [in_channels, *[out_channels] * (convolutions - 1)]:
-        layers += [nn.Conv2d(width, out_channels, 3, padding=1, bias=False), *_norm(out_channels)]
-    return nn.Sequential(*layers)
+def stage(in_channels: int, out_channels: int, convolutions: int, *, separable: bool) -> nn.Sequential:
+    """3 x 3 convolutions, each with batch norm and ReLU: (b, in, h, w) -> (b, out, h, w).
 
-
-def separable_block(in_channels: int, out_channels: int, convolutions: int) -> nn.Sequential:
-    """Each time a 3 x 3 convolution of each channel and a 1 x 1 across them, with batch norm, then ReLU.
-
-    (b, in, h, w) -> (b, out, h, w). Neither norm nor ReLU stands between the two, which on a processor would cost as
-    much as the convolutions (Chollet 2017, "Xception", found that a ReLU there does harm).
+    A separable one is a 3 x 3 within each channel and a 1 x 1 across them. Neither norm nor ReLU stands between the
+    two, which on a processor would cost as much as the convolutions (Chollet 2017, "Xception", found that a ReLU there
+    does harm).
     """
     layers: list[nn.Module] = []
     for width in [in_channels, *[out_channels] * (convolutions - 1)]:
-        within = nn.Conv2d(width, width, 3, padding=1, groups=width, bias=False)
-        across = nn.Conv2d(width, out_channels, 1, bias=False)
-        layers += [within, across, *_norm(out_channels)]
+        if separable:
+            layers.append(nn.Conv2d(width, width, 3, padding=1, groups=width, bias=False))
+            layers.append(nn.Conv2d(width, out_channels, 1, bias=False))
+        else:
+            layers.append(nn.Conv2d(width, out_channels, 3, padding=1, bias=False))
+        layers += _norm(out_channels)
     return nn.Sequential(*layers)
 
 
@@ -75,18 +71,18 @@ class SmallCNN(nn.Module):
             nn.Conv2d(in_channels, widths[0], 5, stride=2, padding=2, bias=False), *_norm(widths[0])
         )
         self.stages = nn.ModuleList(
-            separable_block(before, width, SEPARABLE_CONVOLUTIONS)
+            stage(before, width, SEPARABLE_CONVOLUTIONS, separable=True)
             if number < separable
-            else conv_block(before, width, convolutions)
+            else stage(before, width, convolutions, separable=False)
             for number, (before, width) in enumerate(zip([widths[0], *widths[:-1]], widths, strict=True))
         )
         self.head = nn.Linear(widths[-1], n_tags)
 
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
         x = self.stem(features)
-        for number, stage in enumerate(self.stages):
+        for number, convolve in enumerate(self.stages):
             # ceil_mode keeps a last odd row or column, so a very short clip never shrinks to nothing
-            x = stage(x if number == 0 else F.avg_pool2d(x, 2, ceil_mode=True))
+            x = convolve(x if number == 0 else F.avg_pool2d(x, 2, ceil_mode=True))
         x = x.float().mean(dim=2)  # over bands: (b, widths[-1], frames / 16)
         embedding = x.amax(dim=2) + x.mean(dim=2)  # the loudest moment and the whole, as in PANNs
         return self.head(F.dropout(embedding, self.dropout, self.training)), embedding
