@@ -59,10 +59,9 @@ def workspace() -> None:
         songs = list(csv.DictReader(file))
     artists = sorted({song["artist_or_source"] for song in songs})
     for song in songs:
-        folder = FOLDER / "songs" / f"{artists.index(song['artist_or_source']):02d}"
-        folder.mkdir(parents=True, exist_ok=True)
-        found = next(source.rglob(song["file"]))
-        shutil.copy(found, folder / song["file"])
+        song["uri"] = f"songs/{artists.index(song['artist_or_source']):02d}/{song['file']}"
+        (FOLDER / song["uri"]).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(next(source.rglob(song["file"])), FOLDER / song["uri"])
     earmark("catalog", "init")
     earmark("catalog", "add", "songs", "--chunk", f"{CHUNK_S:g}s", "--group-by", r"^(\d\d)/")
     earmark("catalog", "task", "new", "sax", "--tags", "sax", "--scale", "foreground,background,absent")
@@ -78,18 +77,16 @@ def _label(songs: list[dict[str, str]], table: Path) -> None:
     with table.open(encoding="utf-8") as file:
         for row in csv.DictReader(file):
             spans.setdefault(row["file"], []).append((float(row["start"]), float(row["end"])))
-    artists = sorted({song["artist_or_source"] for song in songs})
     with (FOLDER / "labels.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["recording", "start_s", "stop_s", "sax"])
         for song in songs:
-            uri = f"songs/{artists.index(song['artist_or_source']):02d}/{song['file']}"
             for number in range(int(float(song["duration"]) // CHUNK_S)):
                 start, stop = number * CHUNK_S, (number + 1) * CHUNK_S
                 heard = sum(max(0.0, min(stop, b) - max(start, a)) for a, b in spans.get(song["file"], []))
                 share = heard / CHUNK_S
                 value = "foreground" if share >= 0.5 else "background" if share > 0 else "absent"
-                writer.writerow([uri, start, stop, value])
+                writer.writerow([song["uri"], start, stop, value])
 
 
 def manifest() -> Any:
@@ -103,22 +100,22 @@ def manifest() -> Any:
         os.chdir(here)
 
 
-def judge(name: str, recipe_name: str, overrides: list[str]) -> dict[str, Any]:
+def judge(recipe_name: str, *overrides: str) -> dict[str, Any]:
     """Five folds of one recipe; kept by its text."""
     import hashlib
 
     from earmark.recipes import load_recipe, render_recipe
     from earmark.training.run import train
 
-    recipe = load_recipe(recipe_name, overrides)
+    recipe = load_recipe(recipe_name, list(overrides))
     key = hashlib.sha256(render_recipe(recipe).encode()).hexdigest()[:12]
-    kept = FOLDER / f"{name}-{key}.json"
+    kept = FOLDER / f"{recipe_name}-{key}.json"
     if kept.exists():
         found: dict[str, Any] = json.loads(kept.read_text(encoding="utf-8"))
         return found
     result = train(
         Path("catalog:sax@balanced"),
-        FOLDER / f"{name}-{key}",
+        FOLDER / f"{recipe_name}-{key}",
         recipe=recipe,
         manifest=manifest(),
         folds=FOLDS,
@@ -206,7 +203,7 @@ def main() -> None:
     figures = []
     if "sides" in parts:
         for name in ("sax", "small-cnn"):
-            sides[name] = found = judge(name, name, [])
+            sides[name] = found = judge(name)
             low, high = found["interval"] or (float("nan"), float("nan"))
             note = (
                 f"95 % {low:.3f}-{high:.3f} over {found['groups']} artists, recall {found['recall']:.3f}, "
@@ -218,7 +215,7 @@ def main() -> None:
     resolutions = {}
     if "resolutions" in parts:
         for bands, frames in RESOLUTIONS:
-            found = judge(f"sax-{bands}", "sax", [f"front_end.resize=[{bands}, {frames}]"])
+            found = judge("sax", f"front_end.resize=[{bands}, {frames}]")
             resolutions[f"{bands} x {frames}"] = found
             print(f"sax at {bands} x {frames}: {found['accuracy']:.3f}", flush=True)
     curves = {}
