@@ -14,50 +14,23 @@ import numpy as np
 import pytest
 import soundfile
 import sqlalchemy as sa
-from queue_rows import add_person
+from added_sounds import RATE_HZ, added, recordings, sound
 
 from earmark.audio import read as audio
-from earmark.audio.write import convert
-from earmark.catalog import adding, copies, probing
-from earmark.catalog.adding import Added, add
-from earmark.catalog.copies import look_alikes
+from earmark.catalog import probing
+from earmark.catalog.adding import Added
 from earmark.catalog.database import Catalog, Workspace
 from earmark.catalog.tables import Clip, FingerprintKey, Quarantined, Recording
 from earmark.errors import CatalogError, InputError
-
-RATE_HZ = 8000
-
-
-def _sound(path: Path, seconds: float, seed: int, *, channels: int = 1) -> Path:
-    """Notes of an instrument of its own: what a fingerprint can tell apart."""
-    rng = np.random.default_rng(seed)
-    n = round(seconds * RATE_HZ)
-    t = np.arange(n) / RATE_HZ
-    pitch = 220 * 2 ** (rng.integers(0, 24, n // 1000 + 1) / 12)
-    phase = 2 * np.pi * np.cumsum(np.repeat(pitch, 1000)[:n]) / RATE_HZ
-    samples = sum(np.sin(k * phase) / k for k in range(1, 6)) * (0.6 + 0.4 * np.sin(9 * t))
-    samples = 0.1 * samples + 0.01 * rng.standard_normal(n)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    soundfile.write(path, np.stack([samples] * channels, axis=1), RATE_HZ)
-    return path
-
-
-def _add(workspace: Workspace, catalog: Catalog, *paths: Path, **options) -> Added:
-    return add(workspace, catalog, paths, workers=2, timeout_s=60, **options)
 
 
 @pytest.fixture
 def songs(tmp_path: Path) -> Path:
     folder = tmp_path / "songs"
     for i in range(3):
-        _sound(folder / f"band{i}_song.wav", 3.0 + i, i, channels=1 + i % 2)
+        sound(folder / f"band{i}_song.wav", 3.0 + i, i, channels=1 + i % 2)
     (folder / "broken.wav").write_bytes(b"RIFF no")
     return folder
-
-
-def _recordings(catalog: Catalog) -> list[sa.Row]:
-    with catalog.read() as connection:
-        return connection.execute(sa.select(Recording.__table__).order_by(Recording.name)).all()
 
 
 def _clips(catalog: Catalog) -> list[sa.Row]:
@@ -69,10 +42,10 @@ def _clips(catalog: Catalog) -> list[sa.Row]:
 def test_files_become_recordings_and_clips_and_broken_ones_are_quarantined(
     workspace: Workspace, catalog: Catalog, songs: Path
 ):
-    done = _add(workspace, catalog, songs, chunk_s=1.0, group_by=[r"^(band\d)"], licence="CC0-1.0", source="us")
+    done = added(workspace, catalog, songs, chunk_s=1.0, group_by=[r"^(band\d)"], licence="CC0-1.0", source="us")
     assert (len(done.recordings), done.clips, done.copies) == (3, 3 + 4 + 5, [])
     assert [error.path for error in done.quarantined] == [str(songs / "broken.wav")]
-    first = _recordings(catalog)[0]
+    first = recordings(catalog)[0]
     assert (first.name, first.sample_rate_hz, first.channels, first.frames) == ("band0_song.wav", RATE_HZ, 1, 24000)
     assert (first.group_name, first.licence, first.source, first.copy_of) == ("band0", "CC0-1.0", "us", None)
     assert [(clip.start, clip.stop) for clip in _clips(catalog) if clip.name == first.name] == [
@@ -89,103 +62,27 @@ def test_files_become_recordings_and_clips_and_broken_ones_are_quarantined(
 def test_adding_again_adds_only_what_is_new_and_a_mended_file_leaves_quarantine(
     workspace: Workspace, catalog: Catalog, songs: Path
 ):
-    _add(workspace, catalog, songs)
-    _sound(songs / "broken.wav", 2.0, 9)
+    added(workspace, catalog, songs)
+    sound(songs / "broken.wav", 2.0, 9)
     shutil.copy(songs / "band0_song.wav", songs / "same bytes.wav")
-    done = _add(workspace, catalog, songs)
+    done = added(workspace, catalog, songs)
     assert [Path(uri).name for uri in done.recordings] == ["broken.wav"]
     assert len(done.known) == 4
     with catalog.read() as connection:
         assert connection.execute(sa.select(Quarantined.id)).all() == []
-    again = _add(workspace, catalog, songs)
+    again = added(workspace, catalog, songs)
     assert (again.recordings, again.clips, len(again.known)) == ([], 0, 5)
 
 
 def test_without_a_length_each_recording_is_one_clip(workspace: Workspace, catalog: Catalog, songs: Path):
-    _add(workspace, catalog, songs)
-    frames = {row.name: row.frames for row in _recordings(catalog)}
+    added(workspace, catalog, songs)
+    frames = {row.name: row.frames for row in recordings(catalog)}
     assert {(clip.name, clip.start, clip.stop) for clip in _clips(catalog)} == {(k, 0, v) for k, v in frames.items()}
     assert {clip.chunk_id for clip in _clips(catalog)} == {None}
 
 
-def test_the_same_sound_in_another_container_or_coding_is_a_copy(
-    workspace: Workspace, catalog: Catalog, tmp_path: Path
-):
-    first = _sound(tmp_path / "a" / "one.wav", 8.0, 1)
-    other = _sound(tmp_path / "a" / "two.wav", 8.0, 2)
-    _add(workspace, catalog, first, other)
-    (tmp_path / "b").mkdir()
-    for suffix in (".flac", ".ogg", ".mp3"):
-        convert(first, tmp_path / "b" / f"one{suffix}")
-    done = _add(workspace, catalog, tmp_path / "b")
-    assert sorted(Path(uri).name for uri, _ in done.copies) == ["one.flac", "one.mp3", "one.ogg"]
-    rows = {row.name: row for row in _recordings(catalog)}
-    assert {rows[name].copy_of for name in ("one.flac", "one.mp3", "one.ogg")} == {rows["one.wav"].id}
-    assert rows["two.wav"].copy_of is None
-    assert rows["one.flac"].audio_sha256 == rows["one.wav"].audio_sha256
-
-
-def _take(path: Path, tune: int, player: int) -> Path:
-    """8 s of a tune by a machine that begins each partial where it likes: one spectrogram, another waveform."""
-    notes, own = np.random.default_rng(tune), np.random.default_rng(player)
-    samples, t, rise = np.zeros(8 * RATE_HZ), np.arange(1600) / RATE_HZ, np.hanning(1600)
-    for start in range(0, len(samples) - 1599, 800):
-        pitch = 220 * 2 ** (notes.integers(0, 24) / 12)
-        for k in range(1, 9):
-            if k * pitch < 3600:
-                samples[start : start + 1600] += rise * np.sin(2 * np.pi * (k * pitch * t + own.random())) / k
-    soundfile.write(path, 0.1 * samples + 1e-4 * own.standard_normal(len(samples)), RATE_HZ)
-    return path
-
-
-def test_two_takes_of_one_tune_look_alike_and_are_no_copies(workspace: Workspace, catalog: Catalog, tmp_path: Path):
-    first, second = _take(tmp_path / "a.wav", 7, 1), _take(tmp_path / "b.wav", 7, 2)
-    convert(first, tmp_path / "a.ogg")
-    assert _add(workspace, catalog, first, second).copies == []
-    words = np.frombuffer(_recordings(catalog)[1].fingerprint, dtype="<u4").astype(np.uint32)
-    with catalog.read() as connection:
-        assert [Path(one.uri).name for one in look_alikes(connection, words)] == ["b.wav", "a.wav"]
-    done = _add(workspace, catalog, tmp_path / "a.ogg")
-    assert [tuple(Path(uri).name for uri in pair) for pair in done.copies] == [("a.ogg", "a.wav")]
-    assert done.unheard == []
-
-
-def test_a_copy_whose_original_is_gone_is_one_by_its_fingerprint_and_said_to_be_unheard(
-    workspace: Workspace, catalog: Catalog, tmp_path: Path
-):
-    first = _sound(tmp_path / "one.wav", 8.0, 1)
-    _add(workspace, catalog, first)
-    convert(first, tmp_path / "one.mp3")
-    first.unlink()
-    done = _add(workspace, catalog, tmp_path / "one.mp3")
-    assert [Path(uri).name for pair in done.copies for uri in pair] == ["one.mp3", "one.wav"]
-    assert len(done.unheard) == 1
-    assert "one.wav, whose file is gone: it is taken for a copy unheard" in done.unheard[0]
-
-
-def test_what_is_listened_to_is_not_within_a_transaction(
-    workspace: Workspace, catalog: Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    first = _sound(tmp_path / "one.wav", 8.0, 1)
-    _add(workspace, catalog, first)
-    convert(first, tmp_path / "one.mp3")
-    heard = []
-
-    def listen(*arguments, **options):
-        with workspace.catalog() as other:  # would wait for the end of a transaction that writes
-            add_person(other, "ann")
-        heard.append(copies.listen(*arguments, **options))
-        return heard[-1]
-
-    monkeypatch.setattr(adding, "listen", listen)
-    done = _add(workspace, catalog, tmp_path / "one.mp3")
-    assert len(done.copies) == 1
-    (agreements,) = heard
-    assert all(value > 0.9 for value in agreements.values())
-
-
 def test_written_chunks_hold_the_spans_sample_for_sample(workspace: Workspace, catalog: Catalog, songs: Path):
-    done = _add(workspace, catalog, songs, chunk_s=2.0, write="wav")
+    done = added(workspace, catalog, songs, chunk_s=2.0, write="wav")
     clips = _clips(catalog)
     assert [clip.chunk_id for clip in clips] == [f"{n:06d}" for n in range(1, len(clips) + 1)]
     assert done.clips == len(clips) == 2 + 2 + 3  # 3 s: 2 and 1; 4 s: 2 and 2; 5 s: 2, 2 and 1
@@ -212,7 +109,7 @@ def test_chunks_and_their_names_are_on_disk_before_the_commit_that_names_them(
     assert happened == [str(tmp_path / "beside" / f"{number}.wav") for number in range(len(probed.spans))]
     happened.clear()
     sa.event.listen(catalog.engine, "commit", lambda _: happened.append("commit"))
-    _add(workspace, catalog, songs / "band0_song.wav", chunk_s=1.0, write="wav")
+    added(workspace, catalog, songs / "band0_song.wav", chunk_s=1.0, write="wav")
     named = happened.index(str(workspace.audio_dir))
     assert len(_clips(catalog)) == 3
     assert happened[named + 1] == "commit"
@@ -220,7 +117,7 @@ def test_chunks_and_their_names_are_on_disk_before_the_commit_that_names_them(
 
 
 def test_chunks_may_overlap_and_be_lossy(workspace: Workspace, catalog: Catalog, songs: Path):
-    _add(workspace, catalog, songs / "band0_song.wav", chunk_s=1.0, hop_s=0.5, write="mp3")
+    added(workspace, catalog, songs / "band0_song.wav", chunk_s=1.0, hop_s=0.5, write="mp3")
     clips = _clips(catalog)
     assert [clip.start for clip in clips] == [0, 4000, 8000, 12000, 16000]
     found = audio.read(workspace.path_of(clips[-1].file)).samples
@@ -228,27 +125,27 @@ def test_chunks_may_overlap_and_be_lossy(workspace: Workspace, catalog: Catalog,
 
 
 def test_a_workspace_does_not_add_its_own_chunks(workspace: Workspace, catalog: Catalog, songs: Path):
-    _add(workspace, catalog, songs, chunk_s=2.0, write="flac")
+    added(workspace, catalog, songs, chunk_s=2.0, write="flac")
     inside = shutil.copytree(songs, workspace.root / "songs")
-    _sound(inside / "new.wav", 2.0, 20)
-    done = _add(workspace, catalog, workspace.root)
+    sound(inside / "new.wav", 2.0, 20)
+    done = added(workspace, catalog, workspace.root)
     assert done.recordings == ["songs/new.wav"]  # relative, since it lies in the workspace
     assert len(done.known) == 3
 
 
 def test_a_queue_folder_is_emptied_into_done_and_bad(workspace: Workspace, catalog: Catalog, songs: Path):
-    _sound(songs / "deep" / "four.wav", 2.0, 30)
-    done = _add(workspace, catalog, songs, queue=True)
+    sound(songs / "deep" / "four.wav", 2.0, 30)
+    done = added(workspace, catalog, songs, queue=True)
     assert len(done.recordings) == 4
     left = sorted(path.relative_to(songs).as_posix() for path in songs.rglob("*.wav"))
     assert left == ["bad/broken.wav", *(f"done/band{i}_song.wav" for i in range(3)), "done/deep/four.wav"]
-    assert all(workspace.path_of(row.uri).is_file() for row in _recordings(catalog))
-    again = _add(workspace, catalog, songs, queue=True)
+    assert all(workspace.path_of(row.uri).is_file() for row in recordings(catalog))
+    again = added(workspace, catalog, songs, queue=True)
     assert (again.recordings, again.known, again.quarantined) == ([], [], [])
     # another file of a name that is taken, and the same bytes once more
-    _sound(songs / "band0_song.wav", 2.0, 31)
+    sound(songs / "band0_song.wav", 2.0, 31)
     shutil.copy(songs / "done/band1_song.wav", songs / "band1_song.wav")
-    third = _add(workspace, catalog, songs, queue=True)
+    third = added(workspace, catalog, songs, queue=True)
     assert [Path(uri).name for uri in third.recordings] == ["band0_song (2).wav"]
     assert sorted(path.name for path in (songs / "done").glob("*.wav")) == [
         *("band0_song (2).wav", "band0_song.wav", "band1_song (2).wav", "band1_song.wav", "band2_song.wav"),
@@ -258,12 +155,12 @@ def test_a_queue_folder_is_emptied_into_done_and_bad(workspace: Workspace, catal
 def test_two_that_add_at_once_add_everything_once(workspace: Workspace, catalog: Catalog, tmp_path: Path):
     folder = tmp_path / "many"
     for i in range(12):
-        _sound(folder / f"{i}.wav", 2.0, 100 + i)
+        sound(folder / f"{i}.wav", 2.0, 100 + i)
     results: list[Added] = []
 
     def work() -> None:
         with workspace.catalog() as own:
-            results.append(_add(workspace, own, folder, chunk_s=1.0, write="wav"))
+            results.append(added(workspace, own, folder, chunk_s=1.0, write="wav"))
 
     threads = [threading.Thread(target=work) for _ in range(2)]
     for thread in threads:
@@ -291,7 +188,7 @@ def test_two_that_add_at_once_add_everything_once(workspace: Workspace, catalog:
 def test_what_cannot_be_is_refused_in_one_sentence(tmp_path: Path, options: dict, said: str):
     workspace = Workspace.init(tmp_path / "w")
     with workspace.catalog() as catalog, pytest.raises(InputError, match=said):
-        _add(workspace, catalog, _sound(tmp_path / "a.wav", 1.0, 1), **options)
+        added(workspace, catalog, sound(tmp_path / "a.wav", 1.0, 1), **options)
 
 
 def test_no_audio_at_all_is_refused_and_an_empty_queue_is_not(tmp_path: Path):
@@ -299,17 +196,17 @@ def test_no_audio_at_all_is_refused_and_an_empty_queue_is_not(tmp_path: Path):
     (tmp_path / "empty").mkdir()
     with workspace.catalog() as catalog:
         with pytest.raises(InputError, match=r"empty: no audio file was found there"):
-            _add(workspace, catalog, tmp_path / "empty")
-        assert _add(workspace, catalog, tmp_path / "empty", queue=True).recordings == []
+            added(workspace, catalog, tmp_path / "empty")
+        assert added(workspace, catalog, tmp_path / "empty", queue=True).recordings == []
         with pytest.raises(CatalogError, match=r"a\.wav is no folder: --queue empties folders"):
-            _add(workspace, catalog, _sound(tmp_path / "a.wav", 1.0, 1), queue=True)
+            added(workspace, catalog, sound(tmp_path / "a.wav", 1.0, 1), queue=True)
 
 
 def test_a_rate_that_the_chunk_format_does_not_know_is_the_files_own_trouble(tmp_path: Path):
     workspace = Workspace.init(tmp_path / "w")
     soundfile.write(tmp_path / "odd.wav", np.sin(np.arange(9000) / 9), 9000)
     with workspace.catalog() as catalog:
-        done = _add(workspace, catalog, tmp_path / "odd.wav", chunk_s=0.5, write="mp3")
+        done = added(workspace, catalog, tmp_path / "odd.wav", chunk_s=0.5, write="mp3")
         assert [(str(error.reason), error.path) for error in done.quarantined] == [
             ("unsupported", str(tmp_path / "odd.wav"))
         ]
@@ -339,7 +236,7 @@ def test_an_add_that_is_killed_leaves_whole_files_or_nothing_and_the_next_goes_o
     folder = tmp_path / "queue"
     names = [f"{i:02d}.wav" for i in range(24)]
     for i, name in enumerate(names):
-        _sound(folder / name, 2.0 + i % 3, 200 + i)
+        sound(folder / name, 2.0 + i % 3, 200 + i)
     rng = random.Random(kills)
     for _ in range(kills):
         process = _started(workspace, folder)
@@ -355,7 +252,7 @@ def test_an_add_that_is_killed_leaves_whole_files_or_nothing_and_the_next_goes_o
     out, _ = process.communicate(timeout=120)
     assert out == b"open\nadded\n"
     _check_whole(workspace, catalog)
-    assert sorted(row.name for row in _recordings(catalog)) == names
+    assert sorted(row.name for row in recordings(catalog)) == names
     assert sorted(path.name for path in (folder / "done").iterdir()) == names
     assert list(folder.glob("*.wav")) == []
     clips = _clips(catalog)
@@ -365,9 +262,9 @@ def test_an_add_that_is_killed_leaves_whole_files_or_nothing_and_the_next_goes_o
 
 def _wait_for(catalog: Catalog, more: int) -> None:
     """Until so many recordings have come in, so that the moment falls into the work however slow the machine is."""
-    wanted = len(_recordings(catalog)) + more
+    wanted = len(recordings(catalog)) + more
     end = time.monotonic() + 60
-    while len(_recordings(catalog)) < wanted and time.monotonic() < end:
+    while len(recordings(catalog)) < wanted and time.monotonic() < end:
         time.sleep(0.01)
 
 
@@ -376,7 +273,7 @@ def _check_whole(workspace: Workspace, catalog: Catalog) -> None:
     clips = _clips(catalog)
     with catalog.read() as connection:
         keyed = set(connection.execute(sa.select(FingerprintKey.recording_id).distinct()).scalars())
-    for row in _recordings(catalog):
+    for row in recordings(catalog):
         mine = [clip for clip in clips if clip.recording_id == row.id]
         assert [clip.start for clip in mine] == list(range(0, row.frames, RATE_HZ))
         assert row.id in keyed
@@ -388,12 +285,12 @@ def test_the_order_is_that_of_the_paths_though_a_long_file_ends_last(
     workspace: Workspace, catalog: Catalog, tmp_path: Path
 ):
     folder = tmp_path / "songs"
-    _sound(folder / "a.wav", 120.0, 0)
-    shutil.copy(_sound(folder / "b.wav", 1.0, 1), folder / "c.wav")
+    sound(folder / "a.wav", 120.0, 0)
+    shutil.copy(sound(folder / "b.wav", 1.0, 1), folder / "c.wav")
     with (folder / "c.wav").open("ab") as file:
         file.write(b"LIST\x04\x00\x00\x00INFO")  # other bytes, the same sound
-    _sound(folder / "d.wav", 1.0, 2)
-    done = _add(workspace, catalog, folder, chunk_s=60.0)
+    sound(folder / "d.wav", 1.0, 2)
+    done = added(workspace, catalog, folder, chunk_s=60.0)
     assert [Path(uri).name for uri in done.recordings] == ["a.wav", "b.wav", "c.wav", "d.wav"]
     assert [tuple(Path(uri).name for uri in pair) for pair in done.copies] == [("c.wav", "b.wav")]
     with catalog.read() as connection:

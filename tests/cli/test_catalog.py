@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,29 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
-from typer.testing import CliRunner
 
-from earmark.cli.main import app
-from earmark.errors import EarmarkError, InputError
+from earmark.errors import InputError
 
 Earmark = Callable[..., dict[str, Any]]
-
-
-@pytest.fixture
-def earmark(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Earmark:
-    """`earmark catalog ... --json` in an empty folder: its object."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("EARMARK_DATABASE_URL", raising=False)
-
-    def run(*arguments: str) -> dict[str, Any]:
-        done = CliRunner().invoke(app, ["catalog", *arguments, "--json"])
-        if isinstance(done.exception, EarmarkError):
-            raise done.exception
-        assert done.exit_code == 0, done.output
-        found: dict[str, Any] = json.loads(done.stdout)
-        return found
-
-    return run
 
 
 def _sounds(folder: Path, count: int) -> None:

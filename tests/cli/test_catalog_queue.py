@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,6 @@ import pytest
 import sqlalchemy as sa
 from catalog_rows import add_song
 from toy_model import RATE, write_toy
-from typer.testing import CliRunner
 
 from earmark.audio.read import read
 from earmark.catalog.database import Catalog, Workspace
@@ -20,7 +18,6 @@ from earmark.catalog.labelling import submit
 from earmark.catalog.people import add_person
 from earmark.catalog.queueing import next_clips
 from earmark.catalog.tables import Clip, Recording
-from earmark.cli.main import app
 from earmark.errors import EarmarkError, InputError
 from earmark.tagging import uncertainty
 from earmark.tagging.tagger import load
@@ -30,21 +27,10 @@ Earmark = Callable[..., dict[str, Any]]
 
 
 @pytest.fixture
-def earmark(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Earmark:
-    """`earmark catalog ... --json` in a workspace: its object."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("EARMARK_DATABASE_URL", raising=False)
-
-    def run(*arguments: str) -> dict[str, Any]:
-        done = CliRunner().invoke(app, ["catalog", *arguments, "--json"])
-        if isinstance(done.exception, EarmarkError):
-            raise done.exception
-        assert done.exit_code == 0, done.output
-        found: dict[str, Any] = json.loads(done.stdout)
-        return found
-
-    run("init")
-    return run
+def earmark(earmark: Earmark) -> Earmark:
+    """The same in a workspace."""
+    earmark("init")
+    return earmark
 
 
 def _asked(catalog: Catalog, task: str, tags: list[str]) -> list[int]:
