@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pty
 import shlex
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +14,8 @@ import numpy as np
 import pytest
 
 from earmark.audio.write import write
-from earmark.cli.console import Console
+from earmark.cli.console import Console, begin, on_ctrl_c
+from earmark.errors import Interrupted
 
 NAMES = ["[red]dog", "cat[/x]", ":bat:", "[b]"]
 
@@ -62,3 +64,15 @@ def test_the_next_step_can_be_pasted(tmp_path: Path) -> None:
     done = subprocess.run([*command, "--out", str(out)], capture_output=True, text=True, timeout=120, check=True)
     step = done.stdout.strip().splitlines()[-1]
     assert shlex.split(step.removeprefix("Next: ")) == ["earmark", "inspect", str(out)]
+
+
+def test_an_error_that_native_code_makes_of_ctrl_c_says_what_is_kept() -> None:
+    stopped = begin(as_json=False)
+    with pytest.raises(ImportError), on_ctrl_c("all is kept."):
+        raise ImportError("nobody stopped it")
+    stopped.append(signal.SIGINT)
+    with pytest.raises(Interrupted, match=r"^stopped; all is kept\.$"), on_ctrl_c("all is kept."):
+        raise ImportError("numpy._core.multiarray failed to import")
+    with pytest.raises(Interrupted, match=r"^3 of 5 are kept$"), on_ctrl_c("all is kept."):
+        raise Interrupted("3 of 5 are kept")
+    begin(as_json=False)

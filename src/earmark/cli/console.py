@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from earmark.errors import Interrupted, MissingExtraError
 from earmark.formats.names import printable
@@ -23,9 +23,10 @@ if TYPE_CHECKING:
 
 
 class _Now:
-    """Of the command that is running: whether its JSON object is still to come, and the bar on the screen."""
+    """The command that is running: whether its JSON object is still to come, its bar on the screen, what ended it."""
 
     wants_json = False
+    stopped: ClassVar[list[int]] = []
     live: RichProgress | None = None
 
 
@@ -110,12 +111,17 @@ class RichProgress:
             self._bar = self._task = None
 
 
-def begin(*, as_json: bool) -> None:
-    """Before a command: streams that take any file name, and whether --json was given."""
-    _Now.wants_json = as_json
+def begin(*, as_json: bool) -> list[int]:
+    """Before a command: streams that take any file name, and whether --json was given.
+
+    Returns:
+        Where the signals that are to end the command are noted as they come.
+    """
+    _Now.wants_json, _Now.stopped = as_json, []
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+    return _Now.stopped
 
 
 def fail(message: str, exit_code: int, *, said: bool = False) -> int:
@@ -146,7 +152,14 @@ def on_ctrl_c(words: str) -> Iterator[None]:
     """Ctrl-C or SIGTERM ends the command with these words: what is kept, how to go on."""
     try:
         yield
+    except Interrupted:  # who knows more of what is kept has told it
+        raise
     except KeyboardInterrupt:
+        raise Interrupted(f"stopped; {words}") from None
+    except Exception:
+        if not _Now.stopped:
+            raise
+        # native code that is interrupted, an import of onnxruntime say, has errors of its own
         raise Interrupted(f"stopped; {words}") from None
 
 

@@ -62,8 +62,7 @@ def run() -> None:
 
     With --json an error is one JSON object on stdout too.
     """
-    begin(as_json="--json" in sys.argv[1:])
-    stopped: list[int] = []
+    stopped = begin(as_json="--json" in sys.argv[1:])
     before: dict[int, _Handler] = {}
     try:
         try:
@@ -91,7 +90,7 @@ def run() -> None:
     except Exception:
         if not stopped:
             raise
-        code = fail(_STOPPED, 1)  # native code that is interrupted, an import of onnxruntime say, has errors of its own
+        code = fail(_STOPPED, 1)  # an error that native code made of it, as in `on_ctrl_c`
     finally:
         tidy()
         for number, handler in before.items():
