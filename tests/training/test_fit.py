@@ -187,12 +187,13 @@ def test_a_member_is_clipped_as_if_it_learnt_alone(two_instruments: Prepared, tm
     module = TaggerModule(
         net, fitted_front_end(doing), chosen, "exclusive", seed=0, total_steps=1, val_targets=None, val_weights=None
     )
-    for size, member in enumerate(net.nets, start=1):
-        for parameter in member.parameters():
+    parts = [net.trunk, *net.nets]
+    for size, part in enumerate(parts, start=1):
+        for parameter in part.parameters():
             parameter.grad = torch.full_like(parameter, float(size))
     module.configure_gradient_clipping(None, 1.0)
-    for member in net.nets:
-        norm = torch.stack([parameter.grad.norm() for parameter in member.parameters()]).norm()
+    for part in parts:
+        norm = torch.stack([parameter.grad.norm() for parameter in part.parameters()]).norm()
         assert float(norm) == pytest.approx(1.0, abs=1e-4)
     module.configure_gradient_clipping(None, None)
 
@@ -211,7 +212,8 @@ def test_members_learn_side_by_side(two_instruments: Prepared, tmp_path: Path) -
     assert again is not None
     assert fitted.history[-1]["train_loss"] < fitted.history[0]["train_loss"]
     x = torch.randn(3, 1, 32, 65)
-    first, second = (net.eval()(x)[0] for net in fitted.net.nets)
+    common = fitted.net.eval().trunk(x)
+    first, second = (net(common)[0] for net in fitted.net.nets)
     assert not torch.allclose(first, second)
     torch.testing.assert_close(fitted.net(x)[0], (first + second) / 2)
     torch.testing.assert_close(again.net(x)[0], fitted.net(x)[0])

@@ -132,12 +132,12 @@ class TaggerModule(pl.LightningModule):
     def configure_gradient_clipping(
         self, optimizer: Any, gradient_clip_val: float | None = None, gradient_clip_algorithm: str | None = None
     ) -> None:
-        """To a norm, each member by itself.
+        """To a norm, each member by itself, and what they share.
 
         Lightning's own way refuses fused optimisers under autocast, which may scale gradients; bfloat16 scales none.
         """
         if gradient_clip_val:
-            for net in self.net.nets if isinstance(self.net, Members) else [self.net]:
+            for net in [self.net.trunk, *self.net.nets] if isinstance(self.net, Members) else [self.net]:
                 nn.utils.clip_grad_norm_(net.parameters(), gradient_clip_val)
 
     def configure_optimizers(self) -> Any:
