@@ -16,7 +16,8 @@ from earmark.errors import Interrupted, TrainingError
 from earmark.models import build
 from earmark.recipes import Recipe, load_recipe
 from earmark.training.attempts import fresh_net
-from earmark.training.feeding import Task
+from earmark.training.discriminant import with_discriminant
+from earmark.training.feeding import Task, clip_batches
 from earmark.training.fit import epochs_of, fit, fitted_front_end
 from earmark.training.keeping import Fitted, recall
 from earmark.training.module import TaggerModule
@@ -234,3 +235,51 @@ def _second_member_is_dead(*args: Any, **how: Any) -> torch.nn.Module:
     torch.nn.init.zeros_(net.nets[1].head.bias)
     net.nets[1].requires_grad_(False)
     return net
+
+
+def test_a_discriminant_of_the_training_clips_votes_beside_the_net(two_instruments: Prepared, tmp_path: Path) -> None:
+    chosen = recipe("model.discriminant=0.5", "training.epochs=2")
+    doing = task(two_instruments, tmp_path / "with", chosen)
+    fitted = fit(doing, CPU)
+    alone = fit(task(two_instruments, tmp_path / "without", recipe("training.epochs=2")), CPU)
+    x = torch.randn(3, 1, 32, 65)
+    torch.testing.assert_close(fitted.net(x)[0], alone.net(x)[0] + 0.5 * fitted.net.discriminant(x))
+    assert fitted.history == alone.history
+    again = recall(tmp_path / "with", 2)
+    assert again is not None
+    assert torch.equal(again.net(x)[0], fitted.net(x)[0])
+    right = []
+    with torch.no_grad():
+        for positions, samples in clip_batches(two_instruments, chosen).covering(doing.val, 16):
+            said = fitted.net.discriminant(fitted.front_end(torch.from_numpy(samples))).argmax(dim=1).numpy()
+            right.extend(said == doing.manifest.class_indices()[doing.val[positions]])
+    assert np.mean(right) > 0.8  # a bass drum and a saxophone
+
+
+def test_clips_that_count_for_nothing_teach_the_discriminant_nothing(two_instruments: Prepared, tmp_path: Path) -> None:
+    """Their labels are turned round, but nobody trusts them."""
+    manifest = two_instruments.manifest
+    chosen = recipe("model.discriminant=0.5")
+    front_end = fitted_front_end(task(two_instruments, tmp_path, chosen))
+    found = []
+    for turned in (False, True):
+        targets, weights = manifest.targets.copy(), manifest.weights.copy()
+        order = task(two_instruments, tmp_path, chosen).train
+        if turned:
+            targets[order[:10]] = 1.0 - targets[order[:10]]
+        weights[order[:10]] = 0.0
+        other = replace(two_instruments, manifest=replace(manifest, targets=targets, weights=weights))
+        whole = with_discriminant(torch.nn.Identity(), front_end, chosen, task(other, tmp_path, chosen))
+        found.append(whole.discriminant.weight)
+    assert torch.equal(*found)
+    assert bool(found[0].any())
+
+
+def test_several_tags_at_once_have_no_discriminant(two_instruments: Prepared, tmp_path: Path) -> None:
+    manifest = two_instruments.manifest
+    vocabulary = replace(manifest.vocabulary, kind="multilabel")
+    several = replace(two_instruments, manifest=replace(manifest, vocabulary=vocabulary))
+    chosen = recipe("model.discriminant=0.5")
+    net = torch.nn.Identity()
+    doing = task(several, tmp_path, chosen)
+    assert with_discriminant(net, fitted_front_end(doing), chosen, doing) is net

@@ -44,11 +44,14 @@ class ModelChoice(Strict):
     name: of a net in `earmark.models`.
     arguments: its own; unknown ones are refused by the net.
     members: nets of this kind that learn side by side on the same batches and answer by the mean of their logits.
+    discriminant: share of the vote of a linear discriminant of each window's statistics, fitted on the training clips:
+        so many times its log-probabilities are added to the logits. 0 for none; only where one tag alone is right.
     """
 
     name: str
     arguments: dict[str, Any] = {}
     members: int = Field(default=1, ge=1, le=16)
+    discriminant: float = Field(default=0.0, ge=0, le=10)
 
 
 class Optimiser(Strict):

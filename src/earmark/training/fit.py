@@ -22,6 +22,7 @@ from earmark.recipes import Recipe
 from earmark.training.attempts import Attempts
 from earmark.training.callbacks import CHECKPOINT_EVERY_S, Averaging, KeepGoing, Watcher
 from earmark.training.device import Device
+from earmark.training.discriminant import with_discriminant
 from earmark.training.feeding import Task, TrainingBatches, ValidationBatches, clip_batches
 from earmark.training.guards import Collapsed, OneBatch, overfit_one_batch
 from earmark.training.keeping import Fitted, keep, recall
@@ -82,7 +83,8 @@ def fit(task: Task, device: Device, *, progress: Progress | None = None) -> Fitt
         notes.append(("check: " if one_batch.passed else "check failed: ") + one_batch.sentence)
         if not one_batch.passed:
             log.warning("%s: is the net too small, the learning rate wrong, do labels contradict?", one_batch.sentence)
-    whole = replace(fitted, one_batch=one_batch, notes=notes, seconds=clock.seconds)
+    net = with_discriminant(fitted.net, fitted.front_end, fitted.recipe, task)
+    whole = replace(fitted, net=net, one_batch=one_batch, notes=notes, seconds=clock.seconds)
     keep(task.folder, whole)
     return whole
 
