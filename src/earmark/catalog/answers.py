@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
-from typing import Literal
+from typing import Any, Literal
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
@@ -43,36 +42,45 @@ def insert_answer(
     Raises:
         ConflictError: this person has another answer in force there.
     """
-    annotation_id = insert_row(connection, task, row, lease_id=lease_id, replaces=replaces)
     who = {"task_id": task.id, "clip_id": row.clip_id, "annotator_id": row.annotator_id}
+    if replaces is None and connection.dialect.name != "sqlite":
+        return _insert_at_once(connection, task, row, lease_id)
+    annotation_id = insert_row(connection, task, row, lease_id=lease_id, replaces=replaces)
     if replaces is None:
-        insert = _insert_answered(connection.dialect.name)
+        insert = sqlite.insert(Answered).on_conflict_do_nothing().returning(Answered.clip_id)
         if connection.execute(insert, {**who, "annotation_id": annotation_id}).first() is None:
-            raise ConflictError("you have answered this clip already: undo that answer, or correct it.")
+            raise _answered_already()
     else:
         mine = [getattr(Answered, name) == value for name, value in who.items()]
         connection.execute(sa.update(Answered).where(*mine).values(annotation_id=annotation_id))
     return annotation_id
 
 
+def _insert_at_once(connection: Connection, task: TaskInfo, row: Row, lease_id: int | None) -> int:
+    """Annotation, values and that it is answered, in one round trip: on PostgreSQL."""
+    said = {
+        "tag_ids": [task.tag_ids[tag] for tag in row.values],
+        "said": [value.value for value in row.values.values()],
+    }
+    try:
+        found = connection.execute(_AT_ONCE, {**_columns(task, row, lease_id, None), **said}).scalar_one_or_none()
+    except sa.exc.IntegrityError as error:  # the same key in another transaction: the next try will see it
+        raise MetAnotherError(f"another answer was written under the same key ({error.orig}).") from error
+    if found is None:
+        raise _answered_already()
+    return int(found)
+
+
+def _answered_already() -> ConflictError:
+    return ConflictError("you have answered this clip already: undo that answer, or correct it.")
+
+
 def insert_row(
     connection: Connection, task: TaskInfo, row: Row, *, lease_id: int | None = None, replaces: int | None = None
 ) -> int:
     """The annotation and its values alone: of a retraction or an adjudication, which answer for nobody."""
-    values = {
-        "task_id": task.id,
-        "clip_id": row.clip_id,
-        "annotator_id": row.annotator_id,
-        "kind": row.kind,
-        "at": row.at,
-        "took_ms": row.took_ms,
-        "origin": row.origin,
-        "client_key": row.client_key,
-        "replaces": replaces,
-        "lease_id": lease_id,
-    }
     try:
-        annotation_id = int(connection.execute(_INSERT, values).scalar_one())
+        annotation_id = int(connection.execute(_INSERT, _columns(task, row, lease_id, replaces)).scalar_one())
     except sa.exc.IntegrityError as error:  # the same key in another transaction: the next try will see it
         raise MetAnotherError(f"another answer was written under the same key ({error.orig}).") from error
     if row.values:
@@ -89,10 +97,40 @@ _INSERT = sa.insert(Annotation).returning(Annotation.id)
 _INSERT_VALUES = sa.insert(AnnotationValue)
 
 
-@cache
-def _insert_answered(dialect: str) -> sa.UpdateBase:
-    insert = (sqlite.insert if dialect == "sqlite" else postgresql.insert)(Answered)
-    return insert.on_conflict_do_nothing().returning(Answered.clip_id)
+def _columns(task: TaskInfo, row: Row, lease_id: int | None, replaces: int | None) -> dict[str, Any]:
+    return {
+        "task_id": task.id,
+        "clip_id": row.clip_id,
+        "annotator_id": row.annotator_id,
+        "kind": row.kind,
+        "at": row.at,
+        "took_ms": row.took_ms,
+        "origin": row.origin,
+        "client_key": row.client_key,
+        "replaces": replaces,
+        "lease_id": lease_id,
+    }
+
+
+def _at_once() -> sa.UpdateBase:
+    given = [column for column in Annotation.__table__.columns if column.name != "id"]
+    bound = {column.name: sa.bindparam(column.name, type_=column.type) for column in given}
+    written = sa.insert(Annotation).values(bound).returning(Annotation.id).cte("written")
+    pairs = (
+        sa.func.unnest(
+            sa.bindparam("tag_ids", type_=sa.ARRAY(sa.BigInteger)), sa.bindparam("said", type_=sa.ARRAY(sa.String))
+        )
+        .table_valued(sa.column("tag_id", sa.BigInteger), sa.column("value", sa.String))
+        .render_derived(name="pairs")
+    )
+    values = sa.select(written.c.id, pairs.c.tag_id, pairs.c.value).join_from(written, pairs, sa.true())
+    said = sa.insert(AnnotationValue).from_select(["annotation_id", "tag_id", "value"], values).cte("said_of_tags")
+    who = sa.select(bound["task_id"], bound["clip_id"], bound["annotator_id"], written.c.id)
+    insert = postgresql.insert(Answered).from_select(["task_id", "clip_id", "annotator_id", "annotation_id"], who)
+    return insert.on_conflict_do_nothing().returning(Answered.annotation_id).add_cte(said)
+
+
+_AT_ONCE = _at_once()
 
 
 def values_of(connection: Connection, annotation_id: int) -> dict[str, LabelValue]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import selectors
 import sqlite3
 import threading
 import time
@@ -32,6 +33,9 @@ VERSION_TABLE = "earmark_version"
 SCHEMA = "earmark"
 WAIT_S = 30.0
 """How long a write waits for others to finish before it gives up."""
+
+MOST_CONNECTIONS = 30
+"""To PostgreSQL at once, of which a server takes a hundred as it comes."""
 
 _MARK = "workspace.json"
 _DATABASE = "catalog.db"
@@ -324,8 +328,18 @@ def open_engine(url: str) -> Engine:
     name = parsed.get_backend_name()
     if name == "postgresql":
         parsed = parsed.set(drivername="postgresql+psycopg")
-        engine = sa.create_engine(parsed, pool_size=10, max_overflow=20, pool_pre_ping=True, pool_timeout=WAIT_S)
+        # a connection more costs a server process and forgets its prepared statements, so all are kept, and those that
+        # were used last are used first
+        engine = sa.create_engine(
+            parsed,
+            pool_size=MOST_CONNECTIONS,
+            max_overflow=0,
+            pool_use_lifo=True,
+            pool_timeout=WAIT_S,
+            connect_args={"prepare_threshold": 2},
+        )
         sa.event.listen(engine, "connect", _prepare_postgresql)
+        sa.event.listen(engine, "checkout", _still_connected)
         return engine
     if name == "sqlite" and parsed.database and parsed.database != ":memory:":
         engine = sa.create_engine(parsed, connect_args={"timeout": WAIT_S}, pool_size=10, max_overflow=90)
@@ -350,6 +364,18 @@ def _prepare_postgresql(connection: Any, _record: object) -> None:
     before, connection.autocommit = connection.autocommit, True
     connection.execute(f"SET search_path TO {SCHEMA}")
     connection.autocommit = before
+
+
+def _still_connected(connection: Any, _record: object, _proxy: object) -> None:
+    """DisconnectionError, upon which the pool connects anew, where the server hung up while nobody used it.
+
+    A socket has nothing to be read between transactions unless the other side closed it, which is seen without a round
+    trip; SQLAlchemy's own `pool_pre_ping` makes one for every transaction.
+    """
+    with selectors.DefaultSelector() as selector:
+        selector.register(connection.fileno(), selectors.EVENT_READ)
+        if selector.select(timeout=0):
+            raise sa.exc.DisconnectionError("the server has closed this connection")
 
 
 def revisions() -> list[str]:

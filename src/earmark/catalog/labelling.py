@@ -17,7 +17,7 @@ from sqlalchemy.engine import Connection
 from earmark.catalog.answers import Row, insert_answer, insert_row, sent_before, values_of
 from earmark.catalog.current import labels_of
 from earmark.catalog.database import Catalog, now_us
-from earmark.catalog.places import move, reopen, settle_all
+from earmark.catalog.places import END_LEASE, answer_held, move, reopen, settle_all
 from earmark.catalog.queueing import find_lease
 from earmark.catalog.tables import Annotation, Annotator, Answered, Lease, TaskClip
 from earmark.catalog.tasks import TaskInfo, find_task
@@ -188,12 +188,11 @@ def _lease_to_use(connection: Connection, lease: sa.Row[Any]) -> sa.Row[Any]:
 
 def _take_place(connection: Connection, task: TaskInfo, lease: sa.Row[Any], kind: str, number: int | None) -> None:
     """The place that the lease kept becomes the answer's; a skip gives it back."""
-    counts = int(kind != "skip")
-    held = lease.state == "live"
-    connection.execute(_END_LEASE, {"of_lease": lease.id})
-    if held:
-        move(connection, task.id, lease.clip_id, answers=counts, leases=-1, number=number)
+    counts = kind != "skip"
+    if lease.state == "live":
+        answer_held(connection, task.id, lease.id, lease.clip_id, counts=counts, number=number)
         return
+    connection.execute(END_LEASE, {"of_lease": lease.id})
     if not counts:
         return
     here = (TaskClip.task_id == task.id, TaskClip.clip_id == lease.clip_id)
@@ -203,9 +202,6 @@ def _take_place(connection: Connection, task: TaskInfo, lease: sa.Row[Any], kind
             "the time for this clip ran out, and others have labelled it since: your answer is not needed; "
             "ask for the next clip."
         )
-
-
-_END_LEASE = sa.update(Lease).where(Lease.id == sa.bindparam("of_lease")).values(state="answered")
 
 
 def _put_disputed_first(connection: Connection, task: TaskInfo, clip_id: int, number: int) -> None:

@@ -20,7 +20,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from earmark.catalog.tables import Task, TaskClip
+from earmark.catalog.tables import Lease, Task, TaskClip
 
 _OVERLAP = sa.select(Task.overlap).where(Task.id == sa.bindparam("of_task")).scalar_subquery()
 """Of the task as it is now, whatever whoever calls has read before: an admin may change it at any time."""
@@ -89,23 +89,58 @@ def reckon_all(connection: Connection, task_id: int) -> None:
     connection.execute(again)
 
 
+def answer_held(
+    connection: Connection, task_id: int, lease_id: int, clip_id: int, *, counts: bool, number: int | None = None
+) -> None:
+    """A live lease, which is locked, ends in an answer: its place becomes the answer's, or (`counts` False) is free."""
+    values = {"of_task": task_id, "of_clip": clip_id, "more_answers": int(counts), "more_leases": -1}
+    values |= {} if number is None else {"number": number}
+    moving = _moving(number is not None, False)
+    if connection.dialect.name == "sqlite":
+        connection.execute(END_LEASE, {"of_lease": lease_id})
+        connection.execute(moving, values)
+    else:
+        connection.execute(_ending(number is not None), {**values, "of_lease": lease_id})
+
+
+END_LEASE = sa.update(Lease).where(Lease.id == sa.bindparam("of_lease")).values(state="answered")
+
+
+@cache
+def _ending(numbered: bool) -> sa.Update:
+    """Both rows in one round trip, on PostgreSQL."""
+    return _moving(numbered, False).add_cte(END_LEASE.cte("ended"))
+
+
+def leased(clips: sa.FromClause) -> sa.Update:
+    """One more lease on each clip of the task `of_task` that `clips` names in a column `clip_id`."""
+    values = _changed(TaskClip.answers + 0, TaskClip.leases + 1)
+    of_task = TaskClip.task_id == sa.bindparam("of_task", type_=sa.BigInteger)
+    return sa.update(TaskClip).values(values).where(of_task, TaskClip.clip_id == clips.c.clip_id)
+
+
 @cache
 def _moving(numbered: bool, needs_open: bool) -> sa.Update:
     """Made once: putting such a statement together takes longer than running it."""
     answers = TaskClip.answers + sa.bindparam("more_answers", type_=sa.BigInteger)
     leases = TaskClip.leases + sa.bindparam("more_leases", type_=sa.BigInteger)
-    left = _OVERLAP - answers - leases
-    closed = sa.or_(TaskClip.adjudicated, TaskClip.gold.is_not(None), left <= 0)
-    opened = sa.case((closed, 0), else_=left)
-    values: dict[Any, Any] = {
-        TaskClip.answers: answers,
-        TaskClip.leases: leases,
-        TaskClip.open_places: opened,
-        TaskClip.done: sa.or_(TaskClip.adjudicated, answers >= _OVERLAP),
-    }
+    values = _changed(answers, leases)
     if numbered:
         number = sa.bindparam("number", type_=sa.BigInteger)
-        values[TaskClip.reopened] = sa.case((opened > TaskClip.open_places, number), else_=TaskClip.reopened)
+        more = values[TaskClip.open_places] > TaskClip.open_places
+        values[TaskClip.reopened] = sa.case((more, number), else_=TaskClip.reopened)
     here = (TaskClip.task_id == sa.bindparam("of_task"), TaskClip.clip_id == sa.bindparam("of_clip"))
     update = sa.update(TaskClip).values(values).where(*here)
     return update.where(TaskClip.open_places > 0) if needs_open else update
+
+
+def _changed(answers: sa.ColumnElement[int], leases: sa.ColumnElement[int]) -> dict[Any, Any]:
+    """What a clip's row becomes when it has so many answers and leases."""
+    left = _OVERLAP - answers - leases
+    closed = sa.or_(TaskClip.adjudicated, TaskClip.gold.is_not(None), left <= 0)
+    return {
+        TaskClip.answers: answers,
+        TaskClip.leases: leases,
+        TaskClip.open_places: sa.case((closed, 0), else_=left),
+        TaskClip.done: sa.or_(TaskClip.adjudicated, answers >= _OVERLAP),
+    }

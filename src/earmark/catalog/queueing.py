@@ -12,7 +12,7 @@ Gold clips are shown now and then beside the queue, to everybody, so no overlap 
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +22,7 @@ from sqlalchemy.engine import Connection
 from earmark.catalog.database import Catalog, now_us
 from earmark.catalog.places import move, reopen
 from earmark.catalog.tables import Clip, Lease, Recording, TaskClip
-from earmark.catalog.turns import LIVE, Rules, Turn, find_rules
+from earmark.catalog.turns import LIVE, NOTE, Rules, Turn, find_rules
 from earmark.errors import CatalogError, NotAllowedError, NotFoundError
 
 MOST_HELD = 4
@@ -90,7 +90,7 @@ def next_clips(
 def _next(
     connection: Connection, task: int | str, annotator_id: int, n: int, now: int, rng: random.Random
 ) -> list[Held]:
-    rules = find_rules(connection, task)
+    rules = find_rules(connection, task, lasting=False)
     overdue = rules.first_expiry is not None and rules.first_expiry < now
     if overdue and _expire(connection, rules, now, _EXPIRED_AT_ONCE):
         rules = find_rules(connection, rules.task_id)
@@ -102,8 +102,7 @@ def _next(
         if not found:
             break
         held += found
-    turn.note_position()
-    return _described(connection, held)
+    return _described(connection, held, turn.position())
 
 
 _DESCRIBED = (
@@ -119,10 +118,21 @@ _DESCRIBED = (
 )
 
 
-def _described(connection: Connection, leases: Sequence[int]) -> list[Held]:
+_DESCRIBED_AND_NOTED = _DESCRIBED.add_cte(NOTE.cte("noted"))
+"""Both in one round trip, on PostgreSQL."""
+
+
+def _described(connection: Connection, leases: Sequence[int], position: Mapping[str, object] | None) -> list[Held]:
+    """The leases as they are told of, in their order; the person's position is written down along with it."""
+    describe = _DESCRIBED
+    values: dict[str, object] = {"leases": leases}
+    if position is not None and (not leases or connection.dialect.name == "sqlite"):
+        connection.execute(NOTE, position)
+    elif position is not None:
+        describe, values = _DESCRIBED_AND_NOTED, {**position, **values}
     if not leases:
         return []
-    found = {row.id: row for row in connection.execute(_DESCRIBED, {"leases": leases})}
+    found = {row.id: row for row in connection.execute(describe, values)}
     return [
         Held(
             token=row.token,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import socket
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
@@ -17,6 +18,9 @@ GRACE_S = 5
 KEEP_ALIVE_S = 75
 """A connection stays open longer than anybody listens to a clip: one that is closed just as an answer is sent on it
 breaks that answer off. Longer than the 60 s of common proxies, for the same reason."""
+SWITCH_S = 0.0005
+"""After how long a thread gives way to others. Each answer of the database has to wait its turn; with Python's own 5 ms
+a request of ten questions would spend most of its time waiting behind threads that compute."""
 
 
 @contextmanager
@@ -65,6 +69,7 @@ def run(app: ASGIApp, listening: socket.socket, *, behind_proxy: bool) -> None:
         timeout_keep_alive=KEEP_ALIVE_S,
     )
     _log_to_stderr()
+    sys.setswitchinterval(SWITCH_S)
     server = uvicorn.Server(config)
     with suppress(KeyboardInterrupt):  # uvicorn raises it again once it has stopped: that is how it is meant to end
         server.run(sockets=[listening])
