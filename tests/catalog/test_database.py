@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import threading
+import time
 from pathlib import Path
 
 import psycopg
@@ -302,3 +303,22 @@ def test_a_backup_of_postgresql_names_the_command(postgresql_url: str, tmp_path:
         with pytest.raises(CatalogError, match=r"pg_dump --format=custom --schema=earmark --file=.*x\.dump") as told:
             catalog.backup(tmp_path / "x.dump")
         assert "pass-word" not in str(told.value)
+
+
+def test_a_connection_that_the_server_closed_is_opened_anew(catalog: Catalog):
+    if catalog.is_sqlite:
+        pytest.skip("SQLite is no server")
+    with catalog.read() as connection:
+        before = connection.execute(sa.text("SELECT pg_backend_pid()")).scalar_one()
+    with psycopg.connect(catalog.engine.url.set(drivername="postgresql").render_as_string(False)) as other:
+        other.execute("SELECT pg_terminate_backend(%s)", [before])
+        for _ in range(500):
+            if not other.execute("SELECT 1 FROM pg_stat_activity WHERE pid = %s", [before]).fetchall():
+                break
+            time.sleep(0.01)
+    with catalog.read() as connection:
+        assert connection.execute(sa.text("SELECT pg_backend_pid()")).scalar_one() != before
+    with catalog.read() as connection:  # and a connection that is well is used again
+        same = connection.execute(sa.text("SELECT pg_backend_pid()")).scalar_one()
+    with catalog.read() as connection:
+        assert connection.execute(sa.text("SELECT pg_backend_pid()")).scalar_one() == same

@@ -178,7 +178,8 @@ def insert_lease(
 # The statements of a search, made once: putting them together anew takes longer than running them.
 
 _TASK, _PERSON = sa.bindparam("of_task", type_=sa.BigInteger), sa.bindparam("of_person", type_=sa.BigInteger)
-_MOST = sa.bindparam("most", type_=sa.Integer)
+# written into the statement, for PostgreSQL plans for a tenth of the table where it does not know a limit
+_MOST, _WANTED = (sa.bindparam(name, type_=sa.Integer, literal_execute=True) for name in ("most", "wanted"))
 _FIRST_EXPIRY = (
     sa.select(Lease.expires_at).where(Lease.task_id == Task.id, LIVE).order_by(Lease.expires_at).limit(1)
 ).scalar_subquery()
@@ -225,7 +226,6 @@ _AT = sa.tuple_(
     sa.bindparam("at_clip", type_=sa.BigInteger),
 )
 _TOKENS = sa.bindparam("tokens", type_=sa.ARRAY(sa.String))
-_WANTED = sa.bindparam("wanted", type_=sa.Integer)
 
 
 class _Search:
