@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Literal
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
 
+from earmark.catalog.places import END_LEASE, moving, of_held
 from earmark.catalog.tables import Annotation, AnnotationValue, Answered, Tag
 from earmark.catalog.tasks import TaskInfo
 from earmark.catalog.trouble import MetAnotherError
@@ -43,11 +45,9 @@ def insert_answer(
         ConflictError: this person has another answer in force there.
     """
     who = {"task_id": task.id, "clip_id": row.clip_id, "annotator_id": row.annotator_id}
-    if replaces is None and connection.dialect.name != "sqlite":
-        return _insert_at_once(connection, task, row, lease_id)
     annotation_id = insert_row(connection, task, row, lease_id=lease_id, replaces=replaces)
     if replaces is None:
-        insert = sqlite.insert(Answered).on_conflict_do_nothing().returning(Answered.clip_id)
+        insert = _insert_answered(connection.dialect.name)
         if connection.execute(insert, {**who, "annotation_id": annotation_id}).first() is None:
             raise _answered_already()
     else:
@@ -56,14 +56,32 @@ def insert_answer(
     return annotation_id
 
 
-def _insert_at_once(connection: Connection, task: TaskInfo, row: Row, lease_id: int | None) -> int:
-    """Annotation, values and that it is answered, in one round trip: on PostgreSQL."""
+def answer_held(connection: Connection, task: TaskInfo, row: Row, lease_id: int, *, number: int | None = None) -> int:
+    """`insert_answer` by a live lease, which is locked and ends with it, and its place is moved; gives the row's id.
+
+    On PostgreSQL this is one round trip. The parts of such a statement run in no order, which does no harm: a row of
+    `answered` is waited for only by the same person's other answers to the clip, and those wait for the lease.
+
+    Args:
+        number: of the reopening (`places.reopen`), where the answer may free the place.
+
+    Raises:
+        ConflictError: this person has another answer in force there.
+    """
+    place = of_held(task.id, lease_id, row.clip_id, counts=row.kind != "skip", number=number)
+    if connection.dialect.name == "sqlite":
+        annotation_id = insert_answer(connection, task, row, lease_id=lease_id)
+        connection.execute(END_LEASE, {"of_lease": place.pop("of_lease")})
+        connection.execute(moving(number is not None, False), place)
+        return annotation_id
     said = {
         "tag_ids": [task.tag_ids[tag] for tag in row.values],
         "said": [value.value for value in row.values.values()],
     }
+    new = {f"new_{name}": value for name, value in _columns(task, row, lease_id, None).items()}
+    values = {**new, **said, **place}
     try:
-        found = connection.execute(_AT_ONCE, {**_columns(task, row, lease_id, None), **said}).scalar_one_or_none()
+        found = connection.execute(_at_once(number is not None), values).scalar_one_or_none()
     except sa.exc.IntegrityError as error:  # the same key in another transaction: the next try will see it
         raise MetAnotherError(f"another answer was written under the same key ({error.orig}).") from error
     if found is None:
@@ -112,9 +130,17 @@ def _columns(task: TaskInfo, row: Row, lease_id: int | None, replaces: int | Non
     }
 
 
-def _at_once() -> sa.UpdateBase:
+@cache
+def _insert_answered(dialect: str) -> sa.UpdateBase:
+    insert = (sqlite.insert if dialect == "sqlite" else postgresql.insert)(Answered)
+    return insert.on_conflict_do_nothing().returning(Answered.clip_id)
+
+
+@cache
+def _at_once(numbered: bool) -> sa.UpdateBase:
     given = [column for column in Annotation.__table__.columns if column.name != "id"]
-    bound = {column.name: sa.bindparam(column.name, type_=column.type) for column in given}
+    # not by the columns' own names, which SQLAlchemy would set in the other parts too
+    bound = {column.name: sa.bindparam(f"new_{column.name}", type_=column.type) for column in given}
     written = sa.insert(Annotation).values(bound).returning(Annotation.id).cte("written")
     pairs = (
         sa.func.unnest(
@@ -127,10 +153,8 @@ def _at_once() -> sa.UpdateBase:
     said = sa.insert(AnnotationValue).from_select(["annotation_id", "tag_id", "value"], values).cte("said_of_tags")
     who = sa.select(bound["task_id"], bound["clip_id"], bound["annotator_id"], written.c.id)
     insert = postgresql.insert(Answered).from_select(["task_id", "clip_id", "annotator_id", "annotation_id"], who)
-    return insert.on_conflict_do_nothing().returning(Answered.annotation_id).add_cte(said)
-
-
-_AT_ONCE = _at_once()
+    answering = insert.on_conflict_do_nothing().returning(Answered.annotation_id)
+    return answering.add_cte(said, END_LEASE.cte("ended"), moving(numbered, False).cte("moved"))
 
 
 def values_of(connection: Connection, annotation_id: int) -> dict[str, LabelValue]:

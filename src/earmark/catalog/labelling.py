@@ -14,10 +14,10 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from earmark.catalog.answers import Row, insert_answer, insert_row, sent_before, values_of
+from earmark.catalog.answers import Row, answer_held, insert_answer, insert_row, sent_before, values_of
 from earmark.catalog.current import labels_of
 from earmark.catalog.database import Catalog, now_us
-from earmark.catalog.places import END_LEASE, answer_held, move, reopen, settle_all
+from earmark.catalog.places import END_LEASE, move, reopen, settle_all
 from earmark.catalog.queueing import find_lease
 from earmark.catalog.tables import Annotation, Annotator, Answered, Lease, TaskClip
 from earmark.catalog.tasks import TaskInfo, find_task
@@ -149,8 +149,11 @@ def _answer(
                 return before
             lease = _lease_to_use(connection, lease)
         row = Row(lease.clip_id, lease.annotator_id, kind, checked, at, took, "person", key)
-        annotation_id = insert_answer(connection, task, row, lease_id=lease.id)
-        _take_place(connection, task, lease, kind, number)
+        if lease.state == "live":
+            annotation_id = answer_held(connection, task, row, lease.id, number=number)
+        else:
+            annotation_id = insert_answer(connection, task, row, lease_id=lease.id)
+            _take_place_again(connection, task, lease, kind)
         if kind == "label" and number is not None:
             _put_disputed_first(connection, task, lease.clip_id, number)
         return Answer(annotation_id, again=False)
@@ -186,14 +189,10 @@ def _lease_to_use(connection: Connection, lease: sa.Row[Any]) -> sa.Row[Any]:
     return lease if again is None else again
 
 
-def _take_place(connection: Connection, task: TaskInfo, lease: sa.Row[Any], kind: str, number: int | None) -> None:
-    """The place that the lease kept becomes the answer's; a skip gives it back."""
-    counts = kind != "skip"
-    if lease.state == "live":
-        answer_held(connection, task.id, lease.id, lease.clip_id, counts=counts, number=number)
-        return
+def _take_place_again(connection: Connection, task: TaskInfo, lease: sa.Row[Any], kind: str) -> None:
+    """Of an answer whose lease ran out: it counts where there is still a place for it; a skip needs none."""
     connection.execute(END_LEASE, {"of_lease": lease.id})
-    if not counts:
+    if kind == "skip":
         return
     here = (TaskClip.task_id == task.id, TaskClip.clip_id == lease.clip_id)
     gold = connection.execute(sa.select(TaskClip.gold.is_not(None)).where(*here)).scalar_one()

@@ -13,10 +13,11 @@ import sqlalchemy as sa
 from earmark.catalog.agreeing import Agreed, consensus
 from earmark.catalog.current import in_force, labels_of
 from earmark.catalog.database import Catalog, now_us
-from earmark.catalog.people import Person, find_session
+from earmark.catalog.hashing import digest
+from earmark.catalog.people import OF_SESSION, Person, find_session, person_of
 from earmark.catalog.status import LOOKED_AT
-from earmark.catalog.tables import Annotation, Annotator, Answered, Clip, Recording, Session, TaskClip
-from earmark.catalog.tasks import TaskInfo, find_task
+from earmark.catalog.tables import Annotation, Annotator, Answered, Clip, Recording, Session, Task, TaskClip
+from earmark.catalog.tasks import WITH_TAGS, TaskInfo, find_task, info_of
 from earmark.errors import NotFoundError
 from earmark.types import LabelValue
 
@@ -105,12 +106,29 @@ def who_and_what(
     """
     if secret is None and task is None:
         return None, None
+    at = now_us() if now is None else now
     with catalog.look() as connection:
-        person = None if secret is None else find_session(connection, secret, now_us() if now is None else now)
+        if secret is not None and task is not None:
+            values = {"of_task": task, "of_hash": digest(secret), "now": at}
+            rows = connection.execute(_WHO_AND_WHAT, values).all()
+            if rows:
+                who = rows[0]._mapping
+                person = person_of(who, "who_") if who["who_active"] else None
+                return person, info_of(rows)
+        person = None if secret is None else find_session(connection, secret, at)
         try:
             return person, None if task is None else find_task(connection, task)
         except NotFoundError:
             return person, None
+
+
+_WHO = OF_SESSION.subquery("who")
+_WHO_AND_WHAT = (
+    WITH_TAGS.where(Task.name == sa.bindparam("of_task"))
+    .outerjoin(_WHO, sa.true())
+    .add_columns(*(column.label(f"who_{column.name}") for column in _WHO.c))
+)
+"""A row for each tag of the task, with the same person beside all of them, or nobody."""
 
 
 def is_answered(catalog: Catalog, task_id: int) -> bool:

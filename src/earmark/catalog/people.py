@@ -134,8 +134,13 @@ def _person(connection: Connection, condition: sa.ColumnElement[bool]) -> Person
 
 
 def _as_person(row: sa.Row[Any]) -> Person:
-    has_password = row.password_hash is not None
-    return Person(row.id, row.name, row.role, row.kind, row.active, has_password, row.created_at)
+    return person_of(row._mapping)
+
+
+def person_of(columns: sa.RowMapping, prefix: str = "") -> Person:
+    """Of a row of `Annotator`, the names of whose columns begin with `prefix`."""
+    named = {name: columns[f"{prefix}{name}"] for name in ("id", "name", "role", "kind", "active", "created_at")}
+    return Person(**named, has_password=columns[f"{prefix}password_hash"] is not None)
 
 
 def list_people(catalog: Catalog) -> list[Person]:
@@ -233,7 +238,7 @@ def person_of_session(catalog: Catalog, secret: str, *, now: int | None = None) 
     return found
 
 
-_OF_SESSION = (
+OF_SESSION = (
     sa.select(Annotator.__table__)
     .join(Session, Session.annotator_id == Annotator.id)
     .where(Session.token_hash == sa.bindparam("of_hash"), Session.revoked_at.is_(None))
@@ -243,7 +248,7 @@ _OF_SESSION = (
 
 def find_session(connection: Connection, secret: str, now: int) -> Person | None:
     """Whose session this is; None where it is unknown, over or revoked, or the person is shut out."""
-    row = connection.execute(_OF_SESSION, {"of_hash": digest(secret), "now": now}).one_or_none()
+    row = connection.execute(OF_SESSION, {"of_hash": digest(secret), "now": now}).one_or_none()
     return _as_person(row) if row is not None and row.active else None
 
 

@@ -64,7 +64,7 @@ def move(
         "more_leases": leases,
     }
     values |= {} if number is None else {"number": number}
-    return connection.execute(_moving(number is not None, needs_open), values).rowcount == 1
+    return connection.execute(moving(number is not None, needs_open), values).rowcount == 1
 
 
 def settle_all(connection: Connection, task_id: int, clips: Sequence[int]) -> None:
@@ -89,27 +89,14 @@ def reckon_all(connection: Connection, task_id: int) -> None:
     connection.execute(again)
 
 
-def answer_held(
-    connection: Connection, task_id: int, lease_id: int, clip_id: int, *, counts: bool, number: int | None = None
-) -> None:
-    """A live lease, which is locked, ends in an answer: its place becomes the answer's, or (`counts` False) is free."""
-    values = {"of_task": task_id, "of_clip": clip_id, "more_answers": int(counts), "more_leases": -1}
-    values |= {} if number is None else {"number": number}
-    moving = _moving(number is not None, False)
-    if connection.dialect.name == "sqlite":
-        connection.execute(END_LEASE, {"of_lease": lease_id})
-        connection.execute(moving, values)
-    else:
-        connection.execute(_ending(number is not None), {**values, "of_lease": lease_id})
-
-
 END_LEASE = sa.update(Lease).where(Lease.id == sa.bindparam("of_lease")).values(state="answered")
 
 
-@cache
-def _ending(numbered: bool) -> sa.Update:
-    """Both rows in one round trip, on PostgreSQL."""
-    return _moving(numbered, False).add_cte(END_LEASE.cte("ended"))
+def of_held(task_id: int, lease_id: int, clip_id: int, *, counts: bool, number: int | None) -> dict[str, int]:
+    """The values of `END_LEASE` and `moving` where a live lease, which is locked, ends in an answer: its place becomes
+    the answer's, or (`counts` False) is free."""
+    values = {"of_task": task_id, "of_clip": clip_id, "more_answers": int(counts), "more_leases": -1}
+    return {**values, "of_lease": lease_id} | ({} if number is None else {"number": number})
 
 
 def leased(clips: sa.FromClause) -> sa.Update:
@@ -120,8 +107,8 @@ def leased(clips: sa.FromClause) -> sa.Update:
 
 
 @cache
-def _moving(numbered: bool, needs_open: bool) -> sa.Update:
-    """Made once: putting such a statement together takes longer than running it."""
+def moving(numbered: bool, needs_open: bool) -> sa.Update:
+    """The statement of `move`. Made once: putting such a statement together takes longer than running it."""
     answers = TaskClip.answers + sa.bindparam("more_answers", type_=sa.BigInteger)
     leases = TaskClip.leases + sa.bindparam("more_leases", type_=sa.BigInteger)
     values = _changed(answers, leases)

@@ -171,21 +171,21 @@ def find_task(connection: Connection, task: int | str) -> TaskInfo:
             f"there are {', '.join(names)}" if names else "there is none yet: make one with `earmark catalog task new`"
         )
         raise NotFoundError(f"no task {task!r}: {known}.")
-    return _info(rows)
+    return info_of(rows)
 
 
-_WITH_TAGS = (
+WITH_TAGS = (
     sa.select(Task.__table__, Tag.id.label("tag_id"), Tag.name.label("tag"), TaskTag.help)
     .join(TaskTag, TaskTag.task_id == Task.id)
     .join(Tag, Tag.id == TaskTag.tag_id)
     .order_by(Task.id, TaskTag.position)
 )
 """A row for each tag of a task, of which it has one at least."""
-_BY_ID = _WITH_TAGS.where(Task.id == sa.bindparam("of_task"))
-_BY_NAME = _WITH_TAGS.where(Task.name == sa.bindparam("of_task"))
+_BY_ID = WITH_TAGS.where(Task.id == sa.bindparam("of_task"))
+_BY_NAME = WITH_TAGS.where(Task.name == sa.bindparam("of_task"))
 
 
-def _info(rows: Sequence[sa.Row[tuple[object, ...]]]) -> TaskInfo:
+def info_of(rows: Sequence[sa.Row[tuple[object, ...]]]) -> TaskInfo:
     """Of the rows of one task."""
     row = rows[0]
     return TaskInfo(
@@ -209,8 +209,8 @@ def _info(rows: Sequence[sa.Row[tuple[object, ...]]]) -> TaskInfo:
 def list_tasks(catalog: Catalog) -> list[TaskInfo]:
     """All tasks, the oldest first."""
     with catalog.read() as connection:
-        rows = connection.execute(_WITH_TAGS).all()
-    return [_info(list(group)) for _, group in groupby(rows, key=lambda row: row.id)]
+        rows = connection.execute(WITH_TAGS).all()
+    return [info_of(list(group)) for _, group in groupby(rows, key=lambda row: row.id)]
 
 
 def progress_of(catalog: Catalog, task: int | str) -> tuple[int, int]:
