@@ -71,3 +71,14 @@ def test_an_admin_settles_a_dispute(visiting: Visiting, catalog: Catalog) -> Non
     assert log(catalog, 1)[0]["what"] == "clip settled"
     assert "two" in ada.look("/admin")
     assert "100 %" in ada.look("/admin/tasks/two")
+
+
+def test_a_chart_of_nothing_is_a_sentence(visiting: Visiting, catalog: Catalog) -> None:
+    ada = visiting("ada")
+    page = ada.look("/admin/tasks/sax")
+    assert "Nobody has labelled here in the last 30 days" in page
+    assert '<figure class="bars">' not in page
+    submit(catalog, next_clips(catalog, "sax", find_person(catalog, "bo").id)[0].token, LABEL)
+    page = ada.look("/admin/tasks/sax")
+    assert "Nobody has labelled" not in page
+    assert '<figure class="bars">' in page
