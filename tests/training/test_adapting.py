@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from earmark.data.manifest import Manifest
+from earmark.data.splits import group_by
 from earmark.features.spec import FeatureSpec
 from earmark.layouts import read as read_layout
 from earmark.recipes import load_recipe
-from earmark.training.adapting import adapt, at_rate, clip_length
+from earmark.training.adapting import adapt, at_rate, clip_length, few_recordings
 
 
 def adapted(folder: Path) -> tuple[FeatureSpec, list[str]]:
@@ -60,3 +61,30 @@ def test_a_front_end_at_another_rate_keeps_its_times() -> None:
     half = at_rate(spec, 16_000)
     assert (half.n_fft, half.win_length, half.hop_length, half.fmax_hz) == (512, 400, 160, 7600.0)
     assert at_rate(FeatureSpec(fmax_hz=4000.0), 16_000).fmax_hz == 4000.0
+
+
+def test_a_tag_of_a_handful_of_recordings_makes_it_wary(data_dir: Path) -> None:
+    """Five drones were recorded, of which hundreds of clips were cut, and five people."""
+    manifest = group_by(
+        read_layout(data_dir / "drone_car_speech"),
+        ["drone=^(B_S2_D1|Membo_0|Membo_1|Membo_2|extra_membo_D2)", r"car=(\d+)", r"speech=^(\d\d)"],
+    )
+    assert few_recordings(manifest) == {"drone": 5, "speech": 5}
+    notes: list[str] = []
+    recipe = adapt(load_recipe("small-cnn"), manifest, notes)
+    assert (recipe.augment.equaliser, recipe.model.discriminant) == (1.4, 0.0)
+    assert "'drone' is known from 5 recordings of its own" in notes[0]
+    free = adapt(load_recipe("small-cnn", ["adapt.recordings=false"]), manifest, [])
+    assert (free.augment.equaliser, free.model.discriminant) == (0.3, 0.5)
+
+
+def test_a_few_speakers_who_say_all_words_are_enough(data_dir: Path, tmp_path: Path) -> None:
+    table = tmp_path / "digits.csv"
+    paths = sorted((data_dir / "spoken_digits").glob("*.wav"))
+    table.write_text("\n".join(["path,labels", *(f"{path},{path.name[0]}" for path in paths)]), encoding="utf-8")
+    assert few_recordings(group_by(read_layout(table), [r"^\d_([a-z]+)_"])) == {}
+
+
+def test_a_set_of_many_recordings_is_taken_as_it_is(data_dir: Path) -> None:
+    assert few_recordings(read_layout(data_dir / "instruments")) == {}
+    assert few_recordings(read_layout(data_dir / "esc10")) == {}

@@ -32,10 +32,14 @@ class Adapt(Strict):
         sample_rate_hz: the rate becomes the highest of 8, 16 and 32 kHz (at most the front end's) at which hardly any
             file (10 %) would be resampled upwards. Nobody can then tell classes apart by the bandwidth of their
             files, and low-rate data trains faster. FFT, window and hop keep their length in time.
+        recordings: where a tag is known from fewer than 10 recordings (groups) of its own, clips are filtered as by
+            very unlike microphones (`augment.equaliser` at least 1.4), and no discriminant votes: both would otherwise
+            take what marks the recordings for what marks the tag.
     """
 
     clip_s: bool = False
     sample_rate_hz: bool = False
+    recordings: bool = False
 
 
 class ModelChoice(Strict):

@@ -1,4 +1,4 @@
-"""What a recipe takes from the data: the rate and the length of a clip."""
+"""What a recipe takes from the data: the rate and the length of a clip, and how far to trust its recordings."""
 
 from __future__ import annotations
 
@@ -18,10 +18,15 @@ SHORTEST_CLIP_S = 0.5
 LENGTHS_DIFFER = 2.0
 SHORTEST_COMMON_CLIP_S = 1.0
 PROBED_FILES = 600
+# A tag that is known from fewer recordings cannot be told from their microphones and rooms.
+FEW_RECORDINGS = 10
+STRONG_EQUALISER = 1.4
 
 
 def adapt(recipe: Recipe, manifest: Manifest, notes: list[str]) -> Recipe:
-    """The recipe with clip length and rate taken from the data, where it asks for that; `notes` says what and why."""
+    """The recipe with what it asks for taken from the data; `notes` says what and why."""
+    if recipe.adapt.recordings:
+        recipe = _wary(recipe, manifest, notes)
     if not (recipe.adapt.clip_s or recipe.adapt.sample_rate_hz):
         return recipe
     rates, durations = _probe(manifest)
@@ -47,6 +52,40 @@ def adapt(recipe: Recipe, manifest: Manifest, notes: list[str]) -> Recipe:
         update={"time_mask_frames": masks, "time_masks": recipe.augment.time_masks if masks else 0}
     )
     return recipe.model_copy(update={"front_end": spec, "augment": augment})
+
+
+def _wary(recipe: Recipe, manifest: Manifest, notes: list[str]) -> Recipe:
+    few = few_recordings(manifest)
+    if not few:
+        return recipe
+    tag, count = min(few.items(), key=lambda item: item[1])
+    notes.append(
+        f"{tag!r} is known from {count} {'recording' if count == 1 else 'recordings'} of its own: clips are filtered "
+        "more and no discriminant votes, for what marks the recordings would be taken for what marks the tag"
+    )
+    augment = recipe.augment.model_copy(update={"equaliser": max(recipe.augment.equaliser, STRONG_EQUALISER)})
+    model = recipe.model.model_copy(update={"discriminant": 0.0})
+    return recipe.model_copy(update={"augment": augment, "model": model})
+
+
+def few_recordings(manifest: Manifest) -> dict[str, int]:
+    """Tags of an exclusive vocabulary that are known from fewer than FEW_RECORDINGS groups, most of which hold no other
+    tag, and how many: what such a tag sounds like and what its recordings sound like cannot be told apart.
+
+    Where every group holds many tags, as when a few speakers each say all words, few are enough.
+    """
+    if not manifest.is_exclusive:
+        return {}
+    labelled = (manifest.targets > 0.5).any(axis=1)
+    _, groups = np.unique(manifest.rows["group"].to_numpy()[labelled].astype(str), return_inverse=True)
+    held = np.zeros((groups.max(initial=-1) + 1, len(manifest.vocabulary)), bool)
+    held[groups, manifest.class_indices()[labelled]] = True
+    alone = held & (held.sum(axis=1, keepdims=True) == 1)
+    return {
+        tag: int(held[:, column].sum())
+        for column, tag in enumerate(manifest.vocabulary.tags)
+        if 0 < held[:, column].sum() < FEW_RECORDINGS and 2 * alone[:, column].sum() > held[:, column].sum()
+    }
 
 
 def clip_length(
