@@ -24,6 +24,7 @@ from earmark.cli.console import Console
 from earmark.cli.train import show, summary
 from earmark.errors import BundleError, InputError, Interrupted, RecipeError
 from earmark.models import build
+from earmark.models.discriminant import Discriminant, WithDiscriminant
 from earmark.recipes import load_recipe
 from earmark.settings import Settings
 from earmark.tagging.tagger import load
@@ -117,7 +118,8 @@ def test_the_published_state_dict_loads_without_pickle_and_gives_what_the_model_
     assert named.read_bytes() == (report / "best_model.pt").read_bytes()
     spec = trained.plan.recipe.front_end
     arguments = trained.plan.recipe.model.arguments
-    net = build("small-cnn", arguments, n_tags=3, shape=spec.shape()).eval()
+    net: torch.nn.Module = build("small-cnn", arguments, n_tags=3, shape=spec.shape())
+    net = WithDiscriminant(net, Discriminant(3, spec.shape()), trained.plan.recipe.model.discriminant).eval()
     net.load_state_dict(state)
     tagger = load(trained.out)
     samples = read(sorted((sounds / "Clarinet").glob("*.ogg"))[0], sample_rate_hz=tagger.sample_rate_hz).samples

@@ -130,23 +130,20 @@ def _person(connection: Connection, condition: sa.ColumnElement[bool]) -> Person
     row = connection.execute(sa.select(Annotator.__table__).where(condition)).one_or_none()
     if row is None:
         raise NotFoundError("there is nobody of this name: `earmark catalog people list` names all.")
-    return _as_person(row)
-
-
-def _as_person(row: sa.Row[Any]) -> Person:
     return person_of(row._mapping)
 
 
 def person_of(columns: sa.RowMapping, prefix: str = "") -> Person:
     """Of a row of `Annotator`, the names of whose columns begin with `prefix`."""
-    named = {name: columns[f"{prefix}{name}"] for name in ("id", "name", "role", "kind", "active", "created_at")}
-    return Person(**named, has_password=columns[f"{prefix}password_hash"] is not None)
+    same = {name: columns[prefix + name] for name in ("id", "name", "role", "kind", "active", "created_at")}
+    return Person(**same, has_password=columns[f"{prefix}password_hash"] is not None)
 
 
 def list_people(catalog: Catalog) -> list[Person]:
     """Everybody, those who came first at the head."""
+    query = sa.select(Annotator.__table__).order_by(Annotator.id)
     with catalog.read() as connection:
-        return [_as_person(row) for row in connection.execute(sa.select(Annotator.__table__).order_by(Annotator.id))]
+        return [person_of(row._mapping) for row in connection.execute(query)]
 
 
 def set_role(catalog: Catalog, person_id: int, role: Role, *, by: int | None = None) -> None:
@@ -249,7 +246,7 @@ OF_SESSION = (
 def find_session(connection: Connection, secret: str, now: int) -> Person | None:
     """Whose session this is; None where it is unknown, over or revoked, or the person is shut out."""
     row = connection.execute(OF_SESSION, {"of_hash": digest(secret), "now": now}).one_or_none()
-    return _as_person(row) if row is not None and row.active else None
+    return person_of(row._mapping) if row is not None and row.active else None
 
 
 def end_session(catalog: Catalog, secret: str) -> None:
