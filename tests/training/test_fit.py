@@ -15,10 +15,11 @@ from earmark.data.prepared import Prepared
 from earmark.errors import Interrupted, TrainingError
 from earmark.models import build
 from earmark.recipes import Recipe, load_recipe
+from earmark.recipes.recipe import Training
 from earmark.training.attempts import fresh_net
 from earmark.training.discriminant import with_discriminant
 from earmark.training.feeding import Task, clip_batches
-from earmark.training.fit import epochs_of, fit, fitted_front_end
+from earmark.training.fit import LEAST_EPOCHS, LEAST_STEPS, MOST_CLIPS, MOST_EPOCHS, epochs_of, fit, fitted_front_end
 from earmark.training.keeping import Fitted, recall
 from earmark.training.module import TaggerModule
 from earmark.types import Quiet
@@ -129,8 +130,14 @@ def test_epochs_follow_the_hours_of_sound() -> None:
     assert epochs_of(chosen, 10**6) == 20
     assert epochs_of(chosen, 24) == 300
     assert epochs_of(chosen, 3) == 1000
-    assert epochs_of(load_recipe("small-cnn", ["front_end.clip_s=0.5"]), 1000) == 150
+    assert epochs_of(load_recipe("small-cnn", ["front_end.clip_s=0.5"]), 1000) == 120
     assert epochs_of(load_recipe("drone-car-speech"), 3) == 15
+
+
+def test_the_recipe_s_page_states_the_limits_as_they_are() -> None:
+    said = " ".join((Training.__doc__ or "").split())
+    assert f"(and {MOST_CLIPS:,} clips) allow, between {LEAST_EPOCHS} and {MOST_EPOCHS}" in said
+    assert f"fewer than {LEAST_STEPS} steps" in said
 
 
 def test_clipped_logits_collapse_and_are_mended(two_instruments: Prepared, tmp_path: Path) -> None:

@@ -96,8 +96,8 @@ class Loss(Strict):
 class Training(Strict):
     """Attributes:
 
-    epochs: passes over the training clips, or `auto`: as many as `audio_hours` (and 100,000 clips) allow, between 20
-        and 250, or more where that makes fewer than 1000 steps.
+    epochs: passes over the training clips, or `auto`: as many as `audio_hours` (and 120,000 clips) allow, between 20
+        and 400, or more where that makes fewer than 1000 steps.
     audio_hours: hours of sound that the net hears in all when `epochs` is `auto`.
     batch_size: clips a step.
     seed: the same seed on the same machine gives the same result.

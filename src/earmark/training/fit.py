@@ -35,7 +35,7 @@ log = logging.getLogger("earmark.training")
 # Statistics of the bands are settled long before this many clips.
 STATISTICS_CLIPS = 2000
 LEAST_EPOCHS, MOST_EPOCHS, LEAST_STEPS = 20, 400, 1000
-MOST_CLIPS = 150_000
+MOST_CLIPS = 120_000
 """A short clip costs more than its share of the hours."""
 
 
