@@ -68,6 +68,15 @@ def test_evaluate_judges_by_a_task(earmark: Earmark) -> None:
     assert {one["tag"]: one["recall"] for one in found["per_tag"]}["low"] == 1.0
 
 
+def test_a_recipe_that_tells_classes_apart_makes_them_of_a_task(earmark: Earmark, tmp_path: Path) -> None:
+    done = earmark("check", "catalog:t", "--recipe", "sax", "--folds", "2", "--json")
+    assert "recipe sax tells classes apart: low=present vs absent (--where says otherwise)" in done.stderr
+    found = json.loads(done.stdout)
+    assert found["clips"] == 12
+    assert "catalog:t?low=present vs absent" in done.stderr
+    assert (tmp_path / "check.png").exists()
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

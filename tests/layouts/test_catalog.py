@@ -78,6 +78,18 @@ def test_a_filter_leaves_the_tags_as_they_are(root: Path) -> None:
     assert (len(found), found.vocabulary.kind) == (2, "multilabel")
 
 
+def test_a_task_suggests_the_classes_of_its_namesake(root: Path) -> None:
+    assert layouts.catalog.in_classes("catalog:sax") == "catalog:sax?sax=foreground vs absent"
+    with pytest.raises(InputError, match="such as 'sax=foreground & vocals=absent vs sax=absent & vocals=absent'"):
+        layouts.catalog.in_classes("catalog:sax?vocals=absent")
+    with Workspace.open(root).catalog() as catalog:
+        new_task(catalog, "who", ["ann"])
+        new_task(catalog, "band", ["piano", "drums"])
+    assert layouts.catalog.in_classes("catalog:who@kept") == "catalog:who@kept?ann=present vs absent"
+    with pytest.raises(InputError, match=r"asks about piano, drums, .* such as --where 'piano=present vs absent'"):
+        layouts.catalog.in_classes("catalog:band")
+
+
 @pytest.mark.parametrize(
     ("name", "error", "said"),
     [

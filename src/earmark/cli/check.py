@@ -29,12 +29,11 @@ def check(
 ) -> None:
     """Show counts, batch shapes and ranges, pictures before and after augmentation; learn one batch by heart."""
     console = Console(as_json=as_json)
-    from earmark import layouts
+    from earmark.cli.reading import read_for
     from earmark.recipes import load_recipe
 
     chosen = load_recipe(recipe, overrides)
-    data = layouts.catalog.with_where(data, where)
-    manifest = layouts.read(data, layout=layout)  # torch takes seconds, and most mistakes are in a folder's name
+    data, manifest = read_for(chosen, data, where, layout, console)
     with need_extra("train"):
         from earmark.settings import keep_freed_memory, limit_native_threads
 

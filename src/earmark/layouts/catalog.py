@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from earmark.settings import load_settings
 from earmark.types import Vocabulary
 
 if TYPE_CHECKING:
+    from earmark.catalog.database import Catalog, Workspace
     from earmark.catalog.sets import ClipSet, SetRow
 
 NAME = "catalog"
@@ -47,6 +49,33 @@ def with_where(data: Path, where: str | None) -> Path:
     return Path(f"{data}?{where}")
 
 
+def in_classes(data: Path | str) -> str:
+    """A task or set of many tags, with the condition that makes two classes of it.
+
+    The tag is the one named like the task, or the only one; told apart is where it is plain from where it is absent,
+    so what is merely in the background is left out.
+
+    Raises:
+        InputError: no tag suggests itself, or the name has a condition that leaves several tags. Others as of `read`.
+    """
+    name, _, where = parse(str(data))
+    tags, scale = _asked(str(data))
+    namesake = name if name in tags else tags[0] if len(tags) == 1 else None
+    tag = namesake or tags[0]
+    heard = "present" if "present" in scale else "foreground" if "foreground" in scale else "background"
+    if where is not None:
+        raise InputError(
+            f"{data}: {where!r} chooses clips but makes no classes, and this recipe tells classes apart; say which, "
+            f"such as '{tag}={heard} & {where} vs {tag}=absent & {where}'."
+        )
+    if namesake is None:
+        raise InputError(
+            f"{data}: the task asks about {', '.join(tags)}, and this recipe tells classes apart; say which, such as "
+            f"--where '{tag}={heard} vs absent', or choose another recipe."
+        )
+    return f"{data}?{tag}={heard} vs absent"
+
+
 def read(root: Path | str) -> Manifest:
     """The manifest of `catalog:TASK`, `catalog:TASK@SET` or `catalog:TASK?WHERE`.
 
@@ -55,21 +84,37 @@ def read(root: Path | str) -> Manifest:
         InputError: a where-expression that makes no sense.
         LayoutError: no labelled clip.
     """
-    try:
-        from earmark.catalog import sets
-        from earmark.catalog.database import Workspace
-    except ModuleNotFoundError as error:
-        raise MissingExtraError(
-            f'{root} needs {error.name!r}, which is not installed: pip install "earmark[catalog]"'
-        ) from None
     task, name, where = parse(str(root))
-    workspace = Workspace.open(None, load_settings().database_url)
-    with workspace.catalog() as catalog:
+    with _opened(str(root)) as (workspace, catalog):
+        from earmark.catalog import sets
+
         if name is None:
             found = sets.labelled(workspace, catalog, task, where)
         else:
             found = sets.load(workspace, catalog, task, name, where)
     return manifest_of(found, workspace.root, str(root))
+
+
+def _asked(name: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The tags of the task in `name`, and the words of its scale."""
+    with _opened(name) as (_, catalog), catalog.read() as connection:
+        from earmark.catalog.tasks import find_task
+
+        info = find_task(connection, parse(name)[0])
+    return tuple(info.tags), tuple(value.value for value in info.scale)
+
+
+@contextmanager
+def _opened(name: str) -> Iterator[tuple[Workspace, Catalog]]:
+    try:
+        from earmark.catalog.database import Workspace
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(
+            f'{name} needs {error.name!r}, which is not installed: pip install "earmark[catalog]"'
+        ) from None
+    workspace = Workspace.open(None, load_settings().database_url)
+    with workspace.catalog() as catalog:
+        yield workspace, catalog
 
 
 def parse(text: str) -> tuple[str, str | None, str | None]:
