@@ -77,6 +77,13 @@ def test_windows_cover_every_sample_of_every_clip(lengths: list[int], length: in
     assert heard == [set(range(1, n + 1)) for n in lengths]
 
 
+def test_a_long_clip_gives_so_many_windows_spread_over_it() -> None:
+    batches = ClipBatches(Clips(1000, 12), Windows(10, "zero", 0.0))
+    ((positions, windows),) = batches.covering(np.arange(2), 64, most=4)
+    assert positions.tolist() == [0, 0, 0, 0, 1, 1]
+    assert windows[:4, 0].tolist() == [121, 371, 621, 871]  # the 12th, 37th, 62nd and 87th of a hundred
+
+
 def test_silence_is_left_out_before_the_crop() -> None:
     rng = np.random.default_rng(0)
     loud = rng.normal(0, 0.3, 30_000).astype(np.float32)

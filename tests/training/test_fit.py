@@ -17,7 +17,7 @@ from earmark.models import build
 from earmark.recipes import Recipe, load_recipe
 from earmark.recipes.recipe import Training
 from earmark.training.attempts import fresh_net
-from earmark.training.discriminant import with_discriminant
+from earmark.training.discriminant import drawn, with_discriminant
 from earmark.training.feeding import Task, clip_batches
 from earmark.training.fit import LEAST_EPOCHS, LEAST_STEPS, MOST_CLIPS, MOST_EPOCHS, epochs_of, fit, fitted_front_end
 from earmark.training.keeping import Fitted, recall
@@ -280,6 +280,26 @@ def test_clips_that_count_for_nothing_teach_the_discriminant_nothing(two_instrum
         found.append(whole.discriminant.weight)
     assert torch.equal(*found)
     assert bool(found[0].any())
+
+
+def test_a_discriminant_that_lacks_a_tag_has_no_vote(two_instruments: Prepared, tmp_path: Path) -> None:
+    """Whatever it said of a tag that it has not heard would be made up."""
+    manifest = two_instruments.manifest
+    chosen = recipe("model.discriminant=0.5")
+    weights = manifest.weights.copy()
+    weights[manifest.targets[:, 1] > 0.5] = 0.0
+    doing = task(replace(two_instruments, manifest=replace(manifest, weights=weights)), tmp_path, chosen)
+    net = torch.nn.Identity()
+    assert with_discriminant(net, fitted_front_end(doing), chosen, doing) is net
+
+
+def test_of_many_clips_the_rare_classes_are_all_heard(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("earmark.training.discriminant.MOST_WINDOWS", 10)
+    classes = np.array([0] * 50 + [1] * 3 + [2] * 40)
+    rows = drawn(np.arange(93), classes, np.random.default_rng(0))
+    assert np.bincount(classes[rows]).tolist() == [4, 3, 3]
+    assert len(set(rows.tolist())) == 10
+    assert sorted(drawn(np.arange(8), classes, np.random.default_rng(0)).tolist()) == list(range(8))
 
 
 def test_several_tags_at_once_have_no_discriminant(two_instruments: Prepared, tmp_path: Path) -> None:

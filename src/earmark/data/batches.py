@@ -70,8 +70,13 @@ class ClipBatches:
         spare = np.maximum(0, spans[:, 1] - spans[:, 0] - length)
         return self._gather(rows, rng.integers(0, spare + 1))
 
-    def covering(self, rows: Indices, batch_size: int) -> Iterator[tuple[Indices, npt.NDArray[np.float32]]]:
-        """Windows that cover every sample of each clip: batches of (position in `rows` (b,), samples (b, length))."""
+    def covering(
+        self, rows: Indices, batch_size: int, most: int | None = None
+    ) -> Iterator[tuple[Indices, npt.NDArray[np.float32]]]:
+        """Windows that cover every sample of each clip: batches of (position in `rows` (b,), samples (b, length)).
+
+        With `most`, a clip of more windows gives so many of them, spread evenly over it.
+        """
         at: list[int] = []
         starts: list[int] = []
         for position, row in enumerate(rows):
@@ -80,9 +85,11 @@ class ClipBatches:
             else:
                 start, stop = self.audio.span(int(row))
                 n = stop - start
-            for offset in windows(n, self.how.length, self.how.hop):
-                at.append(position)
-                starts.append(int(offset))
+            found = [int(offset) for offset in windows(n, self.how.length, self.how.hop)]
+            if most is not None and len(found) > most:
+                found = [found[(2 * k + 1) * len(found) // (2 * most)] for k in range(most)]
+            at += [position] * len(found)
+            starts += found
         positions, offsets = np.array(at, np.int64), np.array(starts, np.int64)
         for first in range(0, len(positions), batch_size):
             here = positions[first : first + batch_size]

@@ -3,7 +3,7 @@
 A net of some hundred thousand weights that has heard a few hundred clips errs where the next one errs too. What errs
 otherwise is a plain estimate from how each band of the picture is distributed over time: a Gaussian for each tag with
 one covariance for all (Fisher 1936), shrunk towards the identity (Friedman 1989, "Regularized Discriminant Analysis").
-It is fitted in closed form on unaltered clips, within seconds.
+It is fitted in closed form on unaltered clips.
 """
 
 from __future__ import annotations
@@ -25,9 +25,17 @@ STEPS = (1, 4, 16)
 """Frames between which a difference is taken."""
 FURTHEST = 3.0
 """Standard deviations beyond which a statistic is not believed: a sound unlike all others shall not vote loudest."""
+LEAST_DEVIATION = 0.05
+"""Of a statistic within the classes, where 1 is its deviation over all: what never varies within one is no proof."""
 SHRINKAGES = (0.05, 0.1, 0.2, 0.4, 0.6, 0.8)
+SCALES = np.geomspace(0.02, 2.0, 21)
 PARTS = 5
 """Of the groups, for choosing the shrinkage."""
+UNTESTED = (0.4, 0.1)
+"""Shrinkage and scale where a tag has one group, so that nothing can be held out."""
+SMOOTHING = 0.01
+"""Of the right answer when the scale is chosen: without it, classes that part cleanly would be told with certainty
+without end, and the nets would have no say."""
 
 
 class PictureStatistics(nn.Module):
@@ -37,7 +45,8 @@ class PictureStatistics(nn.Module):
     differences; of the bands: size of their differences and the steepest rise.
 
     Args:
-        shape: (channels, bands, frames) of a picture.
+        shape: (channels, bands, frames) of a picture. Others may have more frames, and fewer as long as each difference
+            can still be taken.
     """
 
     transform: Tensor
@@ -47,10 +56,14 @@ class PictureStatistics(nn.Module):
         _, bands, frames = shape
         self.register_buffer("transform", torch.from_numpy(cosines(min(COEFFICIENTS, bands), bands)), persistent=False)
         self.steps = [step for step in STEPS if step < frames // 2]
-        self.thirds = [frames * part // 3 for part in range(4)] if frames >= 3 else []
+        self.parts = 3 if frames >= 3 else 0
 
     def forward(self, pictures: Tensor) -> Tensor:
         bands = pictures[:, 0].float()  # (b, bands, frames)
+        frames = bands.shape[2]
+        least = max(2 * max(self.steps, default=0) + 1 if self.steps else 1, self.parts)
+        if frames < least:
+            raise ValueError(f"pictures of {frames} frames: expected {least} or more")
         cepstrum = torch.matmul(self.transform, bands)
         level = bands.mean(dim=1, keepdim=True)
         loudness = torch.softmax(level, dim=2)
@@ -60,17 +73,12 @@ class PictureStatistics(nn.Module):
             cepstrum.amax(dim=2),
             cepstrum.amin(dim=2),
         ]
-        found += (
-            [
-                cepstrum[:, :, first:last].mean(dim=2)
-                for first, last in zip(self.thirds[:-1], self.thirds[1:], strict=True)
-            ]
-            if self.thirds
-            else []
-        )
+        for part in range(self.parts):
+            first, last = frames * part // self.parts, frames * (part + 1) // self.parts
+            found.append(cepstrum[:, :, first:last].mean(dim=2))
         for step in self.steps:
             found.append(_log_deviation(bands[:, :, step:] - bands[:, :, :-step]))
-            if step != max(STEPS):
+            if step != max(STEPS):  # so far apart, a cepstrum differs as much as it deviates, which is there already
                 found.append(_log_deviation(cepstrum[:, :, step:] - cepstrum[:, :, :-step]))
         if self.steps:
             rise = cepstrum[:, :, 2:] - cepstrum[:, :, :-2]
@@ -115,7 +123,10 @@ class Discriminant(nn.Module):
         self.register_buffer("bias", torch.zeros(n_tags))
 
     def learn(self, statistics: Floats, classes: Indices, weights: Floats, groups: Sequence[str]) -> float:
-        """Set the weights from windows: (n, d), (n,), (n,) and n names of groups. The shrinkage that was chosen."""
+        """Set the weights from windows: (n, d), (n,), (n,) and n names of groups. The shrinkage that was chosen.
+
+        Every tag needs a window.
+        """
         spread = statistics.std(axis=0)
         deviation = np.where(spread > 1e-9, spread, 1.0)
         mean = statistics.mean(axis=0)
@@ -165,54 +176,56 @@ def solve(
 
     Args:
         standard: (n, d), of about mean 0 and deviation 1.
-        classes: (n,); a tag that is none of them gets a bias that never wins.
+        classes: (n,); every tag is one of them.
         weights: (n,) of the windows.
     """
     member = np.zeros((len(classes), n_tags))
     member[np.arange(len(classes)), classes] = weights
     mass = member.sum(axis=0)
-    means = (member.T @ standard) / np.maximum(mass, 1e-12)[:, None]
+    means = (member.T @ standard) / mass[:, None]
     rest = standard - means[classes]
     # every class counts alike in the covariance, however many windows it has
-    share = weights / np.maximum(mass[classes], 1e-12)
-    covariance = (rest * share[:, None]).T @ rest / max(1, int((mass > 0).sum()))
-    scale = np.sqrt(np.maximum(np.diag(covariance), 1e-12))
+    covariance = (rest * (weights / mass[classes])[:, None]).T @ rest / n_tags
+    scale = np.maximum(np.sqrt(np.diag(covariance)), LEAST_DEVIATION)
     values, vectors = np.linalg.eigh(covariance / scale / scale[:, None])
     projected = (means / scale) @ vectors
     found = []
     for shrinkage in shrinkages:
         weight = (projected / ((1 - shrinkage) * np.maximum(values, 0) + shrinkage)) @ vectors.T / scale
-        bias = -0.5 * (weight * means).sum(axis=1)
-        found.append((weight, np.where(mass > 0, bias, -1e3)))
+        found.append((weight, -0.5 * (weight * means).sum(axis=1)))
     return found
 
 
 def choose(
     standard: Floats, classes: Indices, weights: Floats, groups: Sequence[str], n_tags: int
 ) -> tuple[float, float]:
-    """Shrinkage and scale of the scores that foretell groups not fitted on best, by their log-likelihood."""
-    part = group_parts(groups)
+    """Shrinkage and scale of the scores that foretell groups not fitted on best, by their log-likelihood; arguments as
+    of `Discriminant.learn` and `solve`. UNTESTED where the groups of a tag cannot be parted."""
+    part = group_parts(groups, classes)
     scores = np.zeros((len(SHRINKAGES), len(classes), n_tags))
     for number in np.unique(part):
         out = part == number
-        if not np.isin(classes[out], classes[~out]).all():
-            return 0.4, 0.1  # a tag of one group: what it is like elsewhere cannot be foretold
+        if len(np.unique(classes[~out])) < n_tags:
+            return UNTESTED
         for at, (weight, bias) in enumerate(solve(standard[~out], classes[~out], weights[~out], n_tags, SHRINKAGES)):
             scores[at, out] = standard[out] @ weight.T + bias
-    scales = np.geomspace(0.02, 2.0, 21)
-    losses = np.array([[log_loss(scale * one, classes, weights) for scale in scales] for one in scores])
+    losses = np.array([[log_loss(scale * one, classes, weights, SMOOTHING) for scale in SCALES] for one in scores])
     best, scale = np.unravel_index(losses.argmin(), losses.shape)
-    return SHRINKAGES[best], float(scales[scale])
+    return SHRINKAGES[best], float(SCALES[scale])
 
 
-def group_parts(groups: Sequence[str]) -> Indices:
-    """(n,): which of PARTS parts a window's group falls into; groups in the order of their names, dealt in turn."""
-    _, number = np.unique(np.asarray(groups), return_inverse=True)
-    return np.asarray(number % PARTS, np.int64)
+def group_parts(groups: Sequence[str], classes: Indices) -> Indices:
+    """(n,): which of PARTS parts a window's group falls into; the groups of each class are dealt in turn."""
+    names, first, number = np.unique(np.asarray(groups), return_index=True, return_inverse=True)
+    order = np.lexsort((np.arange(len(names)), classes[first]))  # a class's groups one after another
+    place = np.empty(len(names), np.int64)
+    place[order] = np.arange(len(names)) % PARTS
+    return np.asarray(place[number], np.int64)
 
 
-def log_loss(scores: Floats, classes: Indices, weights: Floats) -> float:
-    """Weighted mean of the negative log-probability of the right class."""
+def log_loss(scores: Floats, classes: Indices, weights: Floats, smoothing: float = 0.0) -> float:
+    """Weighted mean of the negative log-probability of the right class, of which `smoothing` is shared among all."""
     shifted = scores - scores.max(axis=1, keepdims=True)
-    right = shifted[np.arange(len(classes)), classes] - np.log(np.exp(shifted).sum(axis=1))
+    known = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    right = (1.0 - smoothing) * known[np.arange(len(classes)), classes] + smoothing * known.mean(axis=1)
     return float(-(weights * right).sum() / weights.sum())

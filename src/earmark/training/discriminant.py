@@ -9,15 +9,15 @@ import torch
 from torch import nn
 
 from earmark.features.torch import LogMel
-from earmark.models.discriminant import Discriminant, WithDiscriminant
+from earmark.models.discriminant import Discriminant, Indices, WithDiscriminant
 from earmark.recipes import Recipe
 from earmark.training.feeding import Task, clip_batches
 from earmark.training.module import mixed_seed
 
 log = logging.getLogger("earmark.training")
 
-MOST_WINDOWS = 20_000
-"""Statistics of this many say all that one covariance can hold; more would only take time and memory."""
+MOST_WINDOWS = 4000
+"""Statistics of this many say about all that one covariance can hold; more would take minutes, not seconds."""
 BATCH = 64
 
 
@@ -30,26 +30,39 @@ def with_discriminant(net: nn.Module, front_end: LogMel, recipe: Recipe, task: T
     share = recipe.model.discriminant
     if not share or not task.manifest.is_exclusive:
         return net
-    discriminant = Discriminant(len(task.manifest.vocabulary), recipe.front_end.shape())
-    rows = np.random.default_rng(mixed_seed(task.seed, 6)).permutation(task.train)
-    classes = task.manifest.class_indices()[rows]
-    weights = task.manifest.loss_weights[rows, classes].astype(np.float64)
-    usable = weights > 0
-    rows, classes, weights = rows[usable], classes[usable], weights[usable]
+    n_tags = len(task.manifest.vocabulary)
+    discriminant = Discriminant(n_tags, recipe.front_end.shape())
+    every = task.manifest.class_indices()
+    weights = task.manifest.loss_weights[np.arange(len(every)), every].astype(np.float64)
+    rows = drawn(task.train[weights[task.train] > 0], every, np.random.default_rng(mixed_seed(task.seed, 6)))
+    if len(np.unique(every[rows])) < n_tags:
+        log.debug("no discriminant: a tag has no clip to fit it on")
+        return net
     statistics: list[np.ndarray] = []
     clips: list[np.ndarray] = []
-    heard = 0
     with torch.no_grad():
-        for positions, samples in clip_batches(task.prepared, recipe).covering(rows, BATCH):
+        for positions, samples in clip_batches(task.prepared, recipe).covering(rows, BATCH, MOST_WINDOWS // len(rows)):
             statistics.append(discriminant.statistics(front_end(torch.from_numpy(samples))).numpy())
-            clips.append(positions)
-            heard += len(positions)
-            if heard >= MOST_WINDOWS:
-                break
-    clip = np.concatenate(clips)
-    groups = task.manifest.rows["group"].to_numpy()[rows[clip]]
-    shrinkage = discriminant.learn(
-        np.concatenate(statistics).astype(np.float64), classes[clip], weights[clip], [str(group) for group in groups]
-    )
-    log.debug("discriminant of %d windows, shrinkage %g", heard, shrinkage)
+            clips.append(rows[positions])
+    heard = np.concatenate(clips)
+    groups = [str(group) for group in task.manifest.rows["group"].to_numpy()[heard]]
+    shrinkage = discriminant.learn(np.concatenate(statistics).astype(np.float64), every[heard], weights[heard], groups)
+    log.debug("discriminant of %d windows, shrinkage %g", len(heard), shrinkage)
     return WithDiscriminant(net, discriminant.eval(), share).eval()
+
+
+def drawn(rows: Indices, classes: Indices, rng: np.random.Generator) -> Indices:
+    """Up to MOST_WINDOWS of `rows`, in random order; of the rarer classes all, before the commoner ones give more.
+
+    Args:
+        rows: (m,) of the manifest.
+        classes: (n,) of all its rows.
+    """
+    rows = rng.permutation(rows)
+    if len(rows) <= MOST_WINDOWS:
+        return rows
+    turn = np.empty(len(rows), np.int64)
+    for one in np.unique(classes[rows]):
+        mine = classes[rows] == one
+        turn[mine] = np.arange(mine.sum())
+    return rows[np.argsort(turn, kind="stable")[:MOST_WINDOWS]]
