@@ -85,4 +85,7 @@ def test_native_threads_wait_as_the_user_says(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("OMP_WAIT_POLICY", "active")
     limit_native_threads(3)
     assert (os.environ["OMP_WAIT_POLICY"], os.environ["OMP_NUM_THREADS"]) == ("active", "3")
-    assert os.environ["GOMP_SPINCOUNT"] == "2000"
+    assert "GOMP_SPINCOUNT" not in os.environ  # which would win over what the user said
+    monkeypatch.delenv("OMP_WAIT_POLICY")
+    limit_native_threads(3)
+    assert (os.environ["OMP_WAIT_POLICY"], os.environ["GOMP_SPINCOUNT"]) == ("passive", "2000")

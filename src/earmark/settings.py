@@ -84,8 +84,9 @@ def limit_native_threads(threads: int | None = None) -> None:
     the user has said otherwise. A worker that sleeps at once has to be woken for each of the hundreds of operations of
     a training step, though, a tenth of its time; so it spins for some microseconds first.
     """
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-    os.environ.setdefault("GOMP_SPINCOUNT", "2000")  # of GNU's OpenMP, which torch's wheels bring; others ignore it
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ["OMP_WAIT_POLICY"] = "passive"
+        os.environ.setdefault("GOMP_SPINCOUNT", "2000")  # of GNU's OpenMP, which torch's wheels bring; others ignore it
     os.environ.setdefault("OMP_NUM_THREADS", str(threads or usable_cores()))
 
 

@@ -18,6 +18,9 @@ from earmark.catalog.trouble import MetAnotherError
 from earmark.errors import ConflictError
 from earmark.types import LabelValue
 
+UNIQUE_VIOLATION = "23505"
+"""PostgreSQL's code for a key that stands already."""
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
@@ -82,11 +85,18 @@ def answer_held(connection: Connection, task: TaskInfo, row: Row, lease_id: int,
     values = {**new, **said, **place}
     try:
         found = connection.execute(_at_once(number is not None), values).scalar_one_or_none()
-    except sa.exc.IntegrityError as error:  # the same key in another transaction: the next try will see it
-        raise MetAnotherError(f"another answer was written under the same key ({error.orig}).") from error
+    except sa.exc.IntegrityError as error:
+        raise _met(error) from error
     if found is None:
         raise _answered_already()
     return int(found)
+
+
+def _met(error: sa.exc.IntegrityError) -> Exception:
+    """Of a row under a key that another transaction has written: the next try will see it. Other faults stay."""
+    if getattr(error.orig, "sqlstate", UNIQUE_VIOLATION) != UNIQUE_VIOLATION:  # SQLite's errors have no such attribute
+        return error
+    return MetAnotherError(f"another answer was written under the same key ({error.orig}).")
 
 
 def _answered_already() -> ConflictError:
@@ -99,8 +109,8 @@ def insert_row(
     """The annotation and its values alone: of a retraction or an adjudication, which answer for nobody."""
     try:
         annotation_id = int(connection.execute(_INSERT, _columns(task, row, lease_id, replaces)).scalar_one())
-    except sa.exc.IntegrityError as error:  # the same key in another transaction: the next try will see it
-        raise MetAnotherError(f"another answer was written under the same key ({error.orig}).") from error
+    except sa.exc.IntegrityError as error:
+        raise _met(error) from error
     if row.values:
         said = [
             {"annotation_id": annotation_id, "tag_id": task.tag_ids[tag], "value": value.value}

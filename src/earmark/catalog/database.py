@@ -336,7 +336,7 @@ def open_engine(url: str) -> Engine:
             max_overflow=0,
             pool_use_lifo=True,
             pool_timeout=WAIT_S,
-            connect_args={"prepare_threshold": 2},
+            connect_args={"prepare_threshold": 2, **_KEEPALIVES},
         )
         sa.event.listen(engine, "connect", _prepare_postgresql)
         sa.event.listen(engine, "checkout", _still_connected)
@@ -347,6 +347,11 @@ def open_engine(url: str) -> Engine:
         sa.event.listen(engine, "begin", _begin_sqlite)
         return engine
     raise InputError(f"database {url}: expected postgresql://USER@HOST/NAME or sqlite:////ABSOLUTE/FILE.")
+
+
+_KEEPALIVES = {"keepalives_idle": 60, "keepalives_interval": 10, "keepalives_count": 3}
+"""Seconds, seconds and tries after which a server that does not answer counts as gone: a firewall that forgets an idle
+connection closes none, and `_still_connected` looks at sockets only."""
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:
@@ -367,7 +372,8 @@ def _prepare_postgresql(connection: Any, _record: object) -> None:
 
 
 def _still_connected(connection: Any, _record: object, _proxy: object) -> None:
-    """DisconnectionError, upon which the pool connects anew, where the server hung up while nobody used it.
+    """DisconnectionError, upon which the pool connects anew, where the server hung up while nobody used it, or the
+    keepalives found it gone.
 
     A socket has nothing to be read between transactions unless the other side closed it, which is seen without a round
     trip; SQLAlchemy's own `pool_pre_ping` makes one for every transaction.

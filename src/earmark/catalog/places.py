@@ -77,13 +77,8 @@ def settle_all(connection: Connection, task_id: int, clips: Sequence[int]) -> No
 def reckon_all(connection: Connection, task_id: int) -> None:
     """Reckon the open places of all clips of a task anew, after its overlap has changed; everybody begins at the
     queue's head again."""
-    left = _OVERLAP - TaskClip.answers - TaskClip.leases
-    closed = sa.or_(TaskClip.adjudicated, TaskClip.gold.is_not(None), left <= 0)
-    values: dict[Any, Any] = {
-        TaskClip.open_places: sa.case((closed, 0), else_=left),
-        TaskClip.done: sa.or_(TaskClip.adjudicated, TaskClip.answers >= _OVERLAP),
-    }
     mine = TaskClip.task_id == sa.bindparam("of_task")
+    values = _reckoned(TaskClip.answers, TaskClip.leases)
     connection.execute(sa.update(TaskClip).values(values).where(mine), {"of_task": task_id})
     again = sa.update(Task).where(Task.id == task_id).values(order_version=Task.order_version + 1)
     connection.execute(again)
@@ -101,7 +96,8 @@ def of_held(task_id: int, lease_id: int, clip_id: int, *, counts: bool, number: 
 
 def leased(clips: sa.FromClause) -> sa.Update:
     """One more lease on each clip of the task `of_task` that `clips` names in a column `clip_id`."""
-    values = _changed(TaskClip.answers + 0, TaskClip.leases + 1)
+    leases = TaskClip.leases + 1
+    values = {TaskClip.leases: leases, **_reckoned(TaskClip.answers, leases)}
     of_task = TaskClip.task_id == sa.bindparam("of_task", type_=sa.BigInteger)
     return sa.update(TaskClip).values(values).where(of_task, TaskClip.clip_id == clips.c.clip_id)
 
@@ -111,7 +107,7 @@ def moving(numbered: bool, needs_open: bool) -> sa.Update:
     """The statement of `move`. Made once: putting such a statement together takes longer than running it."""
     answers = TaskClip.answers + sa.bindparam("more_answers", type_=sa.BigInteger)
     leases = TaskClip.leases + sa.bindparam("more_leases", type_=sa.BigInteger)
-    values = _changed(answers, leases)
+    values = {TaskClip.answers: answers, TaskClip.leases: leases, **_reckoned(answers, leases)}
     if numbered:
         number = sa.bindparam("number", type_=sa.BigInteger)
         more = values[TaskClip.open_places] > TaskClip.open_places
@@ -121,13 +117,11 @@ def moving(numbered: bool, needs_open: bool) -> sa.Update:
     return update.where(TaskClip.open_places > 0) if needs_open else update
 
 
-def _changed(answers: sa.ColumnElement[int], leases: sa.ColumnElement[int]) -> dict[Any, Any]:
-    """What a clip's row becomes when it has so many answers and leases."""
+def _reckoned(answers: sa.ColumnElement[int] | Any, leases: sa.ColumnElement[int] | Any) -> dict[Any, Any]:
+    """The open places of a clip that has so many answers and leases, and whether it is done."""
     left = _OVERLAP - answers - leases
     closed = sa.or_(TaskClip.adjudicated, TaskClip.gold.is_not(None), left <= 0)
     return {
-        TaskClip.answers: answers,
-        TaskClip.leases: leases,
         TaskClip.open_places: sa.case((closed, 0), else_=left),
         TaskClip.done: sa.or_(TaskClip.adjudicated, answers >= _OVERLAP),
     }

@@ -46,8 +46,8 @@ def find_rules(connection: Connection, task: int | str, *, lasting: bool = True)
     All reopenings up to the number that is read are committed by then, so it is read before any clip is looked at.
 
     Args:
-        lasting: False for a transaction that may be lost if the database's machine breaks down within the next second:
-            PostgreSQL then does not wait for the disk. What is acknowledged after it brings it along, so no label ever
+        lasting: False for a transaction that may be lost if the database breaks down within the next second: PostgreSQL
+            then does not wait for the disk. What is acknowledged after it brings it along, so no label ever
             stands without its lease.
     """
     by = "id" if isinstance(task, int) else "name"

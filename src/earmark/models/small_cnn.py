@@ -51,8 +51,8 @@ class SmallCNN(nn.Module):
         dropout: before the last layer.
         separable: how many of the first stages convolve in two steps, within channels and across, twice each.
         convolutions: in each of the other stages.
-        shared: how many of the first stages, and the stem before them, the members of one model have in common;
-            with 0 they have nothing. They lie in `trunk`.
+        shared: how many of the first stages, and the stem before them, the members of one model have in common; with 0
+            they have nothing. They lie in `trunk`. None: one, where there are two stages or more.
     """
 
     def __init__(
@@ -63,9 +63,10 @@ class SmallCNN(nn.Module):
         dropout: float = 0.2,
         separable: int = 1,
         convolutions: int = 1,
-        shared: int = 1,
+        shared: int | None = None,
     ) -> None:
         super().__init__()
+        shared = min(1, len(widths) - 1) if shared is None else shared
         if not 0 <= shared < len(widths):
             raise ValueError(f"shared is {shared}, expected 0 to {len(widths) - 1}: the last stage is a member's own")
         if not 0 <= separable <= len(widths):

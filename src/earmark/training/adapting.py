@@ -9,6 +9,7 @@ from earmark.audio.read import probe
 from earmark.data.manifest import Manifest
 from earmark.errors import AudioError
 from earmark.features.spec import FeatureSpec
+from earmark.formats.words import counted
 from earmark.recipes import Recipe
 
 RATES_HZ = (8_000, 16_000, 32_000)
@@ -58,11 +59,14 @@ def _wary(recipe: Recipe, manifest: Manifest, notes: list[str]) -> Recipe:
     few = few_recordings(manifest)
     if not few:
         return recipe
+    changes = ["clips are filtered more"] if recipe.augment.equaliser < STRONG_EQUALISER else []
+    changes += ["no discriminant votes"] if recipe.model.discriminant else []
+    if not changes:
+        return recipe
     tag, count = min(few.items(), key=lambda item: item[1])
-    notes.append(
-        f"{tag!r} is known from {count} {'recording' if count == 1 else 'recordings'} of its own: clips are filtered "
-        "more and no discriminant votes, for what marks the recordings would be taken for what marks the tag"
-    )
+    known = f"{tag!r} is known from {counted(count, 'recording')} of its own"
+    why = "for what marks the recordings would be taken for what marks the tag"
+    notes.append(f"{known}: {' and '.join(changes)}, {why}")
     augment = recipe.augment.model_copy(update={"equaliser": max(recipe.augment.equaliser, STRONG_EQUALISER)})
     model = recipe.model.model_copy(update={"discriminant": 0.0})
     return recipe.model_copy(update={"augment": augment, "model": model})

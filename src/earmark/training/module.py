@@ -79,7 +79,7 @@ class TaggerModule(pl.LightningModule):
         members = logits if logits.ndim == 3 else logits[None]
         smoothing = self.recipe.loss.label_smoothing
         losses = torch.stack([tag_loss(one, targets, weights, self.kind, smoothing) for one in members])
-        loss = losses.sum()  # so that each member's gradient is what it would be if it learnt alone
+        loss = losses.sum()  # so that each member's own layers learn as if it were alone; shared ones learn from all
         for watch, value, one in zip(self.watches, losses.detach().tolist(), members, strict=True):
             if self.recipe.guards.collapse or not math.isfinite(value):
                 finding = watch.see(self.global_step, value, one, targets, weights)
