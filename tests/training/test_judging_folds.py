@@ -58,7 +58,7 @@ def arrays(seed: int, d: int, classes: int = 3) -> tuple[unknown.Arrays, np.ndar
 
 
 def test_the_distance_of_an_ensemble_is_the_mean_of_its_members_squared() -> None:
-    (first, x), (second, y) = arrays(0, 5), arrays(1, 7)
+    (first, x), (second, y) = arrays(0, 6), arrays(1, 6)
     pooled = pooled_reference([first, second])
     both = np.concatenate([x, y], axis=1)
     logits = np.zeros((300, 3))
@@ -68,11 +68,14 @@ def test_the_distance_of_an_ensemble_is_the_mean_of_its_members_squared() -> Non
     assert (squared[2] >= (squared[0] + squared[1]) / 2 - 1e-3).all()
     assert np.isclose(squared[2], (squared[0] + squared[1]) / 2, rtol=1e-3).mean() > 0.1
     assert pooled["threshold"][0] == pytest.approx((first["threshold"][0] + second["threshold"][0]) / 2)
-    assert pooled["covariance"].shape == (12, 12)
+    assert pooled["covariance"].shape == pooled["precision"].shape == (2, 6, 6)
+    whole = np.zeros((12, 12))
+    whole[:6, :6], whole[6:, 6:] = pooled["precision"]
+    np.testing.assert_allclose(unknown.score(logits, both, one[2] | {"precision": whole}) ** 2, squared[2], rtol=1e-9)
 
 
 def test_members_that_know_other_classes_have_no_common_refusal() -> None:
-    (first, _), (second, _) = arrays(0, 5), arrays(1, 7, classes=2)
+    (first, _), (second, _) = arrays(0, 6), arrays(1, 6, classes=2)
     pooled = pooled_reference([first, second])
     assert "threshold" not in pooled
     assert pooled["mean"].shape == (12,)

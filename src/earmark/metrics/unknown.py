@@ -64,7 +64,8 @@ def fit(
     Returns:
         float32 arrays: `means` (classes, d) of the tags that have a positive and `precision` (d, d), the inverse of
         the shared covariance; `classes` (classes,) their
-        columns; `mean` (d,) and `covariance` (d, d) of all training windows (for drift), `centre`
+        columns; `mean` (d,) and `covariance` (d, d) of all training windows (for drift; an ensemble of k nets trained
+        apart has both matrices as blocks (k, d / k, d / k)), `centre`
         and `spread` (len(COMPONENTS),), `used` (len(COMPONENTS),) 1 where used, `threshold` (1,), `score_quantiles`
         (101,) of the validation windows' scores, `kind` (1,) 1 for multilabel.
 
@@ -189,11 +190,20 @@ def _components(logits: Floats, embeddings: Floats, arrays: Reference) -> Floats
 
 def _mahalanobis(embeddings: Floats, arrays: Reference) -> Floats:
     """Root of the squared distance to the nearest class mean: (n,)."""
-    precision = arrays["precision"].astype(np.float64)
-    x = embeddings.astype(np.float64)
-    nearest = np.full(len(x), np.inf)
-    for mean in arrays["means"].astype(np.float64):
-        difference = x - mean
-        np.minimum(nearest, np.einsum("nd,nd->n", difference @ precision, difference), out=nearest)
-    result: Floats = np.sqrt(np.maximum(nearest, 0.0))
+    # from the middle of the means: (x - m) P (x - m) is opened up below, and far from 0 that would cost digits
+    means = arrays["means"].astype(np.float64)
+    middle = means.mean(axis=0)
+    x, means = embeddings.astype(np.float64) - middle, means - middle
+    weighted, of_means = _times(x, arrays["precision"]), _times(means, arrays["precision"])
+    squares = (weighted * x).sum(axis=1)[:, None] - 2.0 * (weighted @ means.T) + (of_means * means).sum(axis=1)
+    result: Floats = np.sqrt(np.maximum(squares.min(axis=1), 0.0))
     return result
+
+
+def _times(x: Floats, precision: npt.NDArray[np.floating]) -> Floats:
+    """(n, d) times (d, d), or times the blocks (k, d / k, d / k) on the diagonal of a matrix that is 0 elsewhere."""
+    if precision.ndim == 2:
+        return np.asarray(x @ precision.astype(np.float64))
+    size = precision.shape[1]
+    parts = [x[:, i * size : (i + 1) * size] @ block.astype(np.float64) for i, block in enumerate(precision)]
+    return np.concatenate(parts, axis=1)

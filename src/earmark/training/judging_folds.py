@@ -109,17 +109,18 @@ def pooled_reference(references: list[Arrays]) -> Arrays:
     """The refusal of an ensemble whose embedding is its members' side by side.
 
     Its squared distance is the mean of the members' squared distances, which is one distance under a block-diagonal
-    precision. Its scale is the mean of the members' own, each of which was set on clips that member had not heard;
-    likewise its threshold, until `judge_folds` sets one on the clips of all folds. Members that do not know the same
-    classes have no common distance: then only what drift is measured by is in it.
+    precision; the blocks alone are kept, as what lies between them is zero and would be most of the file. Its scale is
+    the mean of the members' own, each of which was set on clips that member had not heard; likewise its threshold,
+    until `judge_folds` sets one on the clips of all folds. Members that do not know the same classes have no common
+    distance: then only what drift is measured by is in it.
     """
     every: Arrays = {name: _mean(references, name) for name in ("logit_quantiles",)}
     every["mean"] = np.concatenate([reference["mean"] for reference in references])
-    every["covariance"] = _blocks([reference["covariance"] for reference in references])
+    every["covariance"] = np.stack([reference["covariance"] for reference in references])
     if len({tuple(reference["classes"]) for reference in references}) != 1:
         return every
     every["means"] = np.concatenate([reference["means"] for reference in references], axis=1)
-    every["precision"] = _blocks([reference["precision"] / np.float32(len(references)) for reference in references])
+    every["precision"] = np.stack([reference["precision"] for reference in references]) / np.float32(len(references))
     every |= {name: _mean(references, name) for name in ("centre", "spread", "threshold", "score_quantiles")}
     return every | {name: references[0][name] for name in ("kind", "used", "classes")}
 
@@ -128,15 +129,6 @@ def _mean(references: list[Arrays], name: str) -> Array:
     return np.asarray(
         np.stack([reference[name] for reference in references]).mean(axis=0, dtype=np.float64), np.float32
     )
-
-
-def _blocks(matrices: list[Array]) -> Array:
-    """Square matrices along the diagonal of one."""
-    sizes = [len(matrix) for matrix in matrices]
-    whole = np.zeros((sum(sizes), sum(sizes)), np.float32)
-    for start, matrix in zip(np.cumsum([0, *sizes[:-1]]), matrices, strict=True):
-        whole[start : start + len(matrix), start : start + len(matrix)] = matrix
-    return whole
 
 
 def concatenate(pieces: list[ClipPredictions]) -> ClipPredictions:
