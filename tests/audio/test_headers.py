@@ -44,6 +44,93 @@ def test_a_recorder_that_died_before_it_wrote_the_length(make_wav: MakeWav):
         assert (len(audio.samples), audio.verdict) == (sounds.RATE, Verdict.READ), hex(claimed)
 
 
+GIB = 1 << 30
+STEREO = {"channels": 2, "rate": 48000}
+
+
+def sparse_wav(path: Path, length: int, end: bytes, *, claimed: int, **fmt: int) -> Path:
+    """A WAV of `length` bytes of silence and then `end`, which takes no room on the disk."""
+    header = wav_bytes(b"", claimed=claimed, **fmt)
+    with path.open("wb") as file:
+        file.write(header)
+        file.seek(length, 1)
+        file.write(end)
+        file.truncate(file.tell())  # where `end` is nothing, the file would end before the silence
+    return path
+
+
+@pytest.mark.parametrize(
+    ("claimed", "length"),
+    [
+        (0xFFFFFFFF, 5 * GIB),  # as libsndfile leaves it
+        (0xFFFFFFFE, 4 * GIB),
+        (GIB + 8, 5 * GIB),  # what is left of the true size, as others leave it
+        (GIB + 8, 13 * GIB),
+        (0, 5 * GIB),
+        (0x7FFFFFFF, 3 * GIB),
+    ],
+)
+def test_a_wav_longer_than_its_size_can_say_is_read_whole(tmp_path: Path, claimed: int, length: int):
+    end = np.array([[8192, -8192], [16384, 0]], "<i2").tobytes()
+    path = sparse_wav(tmp_path / "night.wav", length, end, claimed=claimed, tag=1, align=4, bits=16, **STEREO)
+    frames = length // 4 + 2
+    info = probe(path)
+    assert (info.frames, info.format, info.channels, info.sample_rate_hz) == (frames, "WAV/PCM_16", 2, 48000)
+    last = read(path, start_s=(frames - 3) / 48000, mono=False)
+    assert last.samples.tolist() == [[0, 0], [0.25, -0.25], [0.5, 0]]
+    assert (last.verdict, last.warning) == (Verdict.READ, None)
+
+
+def test_what_follows_the_samples_of_a_long_wav_is_no_sound(tmp_path: Path):
+    """2 GiB - 2 bytes is a length that recorders write, and what follows a whole chunk of samples may be tags."""
+    tags = b"LIST" + (40).to_bytes(4, "little") + b"INFO" + bytes(36)
+    pcm = {"tag": 1, "align": 4, "bits": 16, **STEREO}
+    path = sparse_wav(tmp_path / "tags.wav", 0x7FFFFFFC, bytes(2) + tags, claimed=0x7FFFFFFE, **pcm)
+    assert (probe(path).frames, probe(path).decoder) == (0x7FFFFFFC // 4, "soundfile")
+    odd = sparse_wav(tmp_path / "odd.wav", 5 * GIB, b"", claimed=GIB // 2, **pcm)  # 4.5 GiB that nothing explains
+    assert (probe(odd).frames, probe(odd).decoder) == (GIB // 8, "soundfile")
+    tagged = sparse_wav(tmp_path / "tagged.wav", 5 * GIB, tags, claimed=GIB, **pcm)
+    assert probe(tagged).frames == 5 * GIB // 4
+
+
+@pytest.mark.parametrize(
+    ("coding", "samples", "expected", "name"),
+    [
+        ({"tag": 1, "align": 1, "bits": 8}, np.array([0, 128, 192], "u1"), [-1, 0, 0.5], "PCM_U8"),
+        ({"tag": 1, "align": 2, "bits": 16}, np.array([-32768, 1, 16384], "<i2"), [-1, 2**-15, 0.5], "PCM_16"),
+        ({"tag": 1, "align": 3, "bits": 24}, np.array([0, 0, 128, 1, 0, 0, 0, 0, 64], "u1"), [-1, 2**-23, 0.5],
+         "PCM_24"),
+        ({"tag": 1, "align": 4, "bits": 32}, np.array([-(2**31), 256, 2**30], "<i4"), [-1, 2**-23, 0.5], "PCM_32"),
+        ({"tag": 3, "align": 4, "bits": 32}, np.array([-1.5, 1e-9, 0.5], "<f4"), [-1.5, 1e-9, 0.5], "FLOAT"),
+        ({"tag": 3, "align": 8, "bits": 64}, np.array([-1.5, 1e-9, 0.5], "<f8"), [-1.5, 1e-9, 0.5], "DOUBLE"),
+    ],
+)  # fmt: skip
+def test_every_coding_of_a_wav_beyond_4_gib(
+    tmp_path: Path, coding: dict[str, int], samples: np.ndarray, expected: list[float], name: str
+):
+    """The last samples as one knows them, and as libsndfile reads them from a short file."""
+    length = 6 * GIB  # divided by every width here
+    fmt = {"channels": 1, "rate": 48000, **coding}
+    path = sparse_wav(tmp_path / "x.wav", length, samples.tobytes(), claimed=0xFFFFFFFF, **fmt)
+    frames = length // coding["align"] + 3
+    assert (probe(path).frames, probe(path).format) == (frames, f"WAV/{name}")
+    ours = read(path, start_s=(frames - 3) / 48000).samples
+    assert ours.tolist() == pytest.approx(expected, rel=1e-7, abs=0)
+    (tmp_path / "short.wav").write_bytes(wav_bytes(samples.tobytes(), **fmt))
+    theirs, _ = soundfile.read(tmp_path / "short.wav", dtype="float32")
+    assert ours.tolist() == theirs.tolist()
+
+
+def test_what_is_left_of_a_wav_beyond_4_gib_in_a_coding_of_the_decoders_alone(tmp_path: Path):
+    """A-law, of which libsndfile reads what the header says."""
+    rate = 500_000
+    fmt = {"tag": 6, "channels": 1, "rate": rate, "align": 1, "bits": 8}
+    path = sparse_wav(tmp_path / "a.wav", 4 * GIB + rate, b"", claimed=rate, **fmt)
+    audio = read(path)
+    assert (len(audio.samples), audio.verdict) == (rate, Verdict.PARTIAL)
+    assert audio.warning == f"{path}: 1.00 s decoded of 8590.93 s claimed."
+
+
 @pytest.mark.parametrize("name", ["16.flac", "mpeg.mp3", "vorbis.ogg", "alac.m4a", "flac.mkv", "24.aiff"])
 def test_cut_files_give_what_they_hold(formats: dict[str, Path], tmp_path: Path, name: str):
     whole = read(formats[name])

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 
+from earmark.audio import write as writing
 from earmark.audio.read import probe, read
 from earmark.audio.write import convert, write
 from earmark.errors import AudioError, EarmarkError, InputError
@@ -104,12 +107,10 @@ def test_a_full_disk_is_one_sentence_and_leaves_the_old_file(tmp_path: Path):
         raise OSError(28, "No space left on device")
         yield
 
-    from earmark.audio import write as module
-
     with pytest.raises(
         EarmarkError, match=r"No space left on device; check that the folder exists and the disk has room"
     ):
-        module._write_blocks(target, blocks_of_a_full_disk(), 8000, 1, None, None)
+        writing._write_blocks(target, blocks_of_a_full_disk(), 8000, 1, None, None, frames=None)
     assert target.read_bytes() == b"old"
     assert [path.name for path in tmp_path.iterdir()] == ["x.wav"]
 
@@ -126,6 +127,63 @@ def test_convert_streams_rate_and_channels(tmp_path: Path):
     assert np.abs(found.samples - expected).max() < 2.0**-14
     convert(tmp_path / "s.flac", tmp_path / "both.flac")
     assert np.abs(read(tmp_path / "both.flac", mono=False).samples - stereo).max() < 2.0**-14
+
+
+def test_a_short_wav_is_as_plain_as_ever(tmp_path: Path):
+    samples = np.stack([chirp(8000, 8000), -chirp(8000, 8000)], axis=1)
+    soundfile.write(tmp_path / "theirs.wav", samples, 8000, subtype="PCM_16")
+    plain = (tmp_path / "theirs.wav").read_bytes()
+    write(tmp_path / "ours.wav", samples, 8000)
+    assert (tmp_path / "ours.wav").read_bytes() == plain
+    convert(tmp_path / "ours.wav", tmp_path / "converted.wav")
+    assert (tmp_path / "converted.wav").read_bytes() == plain
+
+
+def test_a_wav_whose_length_nobody_knew_is_still_no_rf64(tmp_path: Path):
+    samples = chirp(16000, 8000)
+    write(tmp_path / "s.mp3", samples, 8000, bitrate_kbps=32)
+    stripped = (tmp_path / "s.mp3").read_bytes().replace(b"Info", b"\0\0\0\0").replace(b"Xing", b"\0\0\0\0")
+    (tmp_path / "s.mp3").write_bytes(stripped)
+    assert probe(tmp_path / "s.mp3").frames is None
+    convert(tmp_path / "s.mp3", tmp_path / "t.wav")
+    content = (tmp_path / "t.wav").read_bytes()
+    assert (content[:4], int.from_bytes(content[4:8], "little")) == (b"RIFF", len(content) - 8)
+    assert np.abs(read(tmp_path / "t.wav").samples - read(tmp_path / "s.mp3").samples).max() < 2.0**-14
+
+
+def test_what_32_bits_cannot_count_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(writing, "_RIFF_BYTES", 100_000)
+    samples = chirp(200_000, 8000)
+    for name, subtype in (("x.aiff", None), ("x.wav", "GSM610"), ("x.wav", "IMA_ADPCM")):
+        kept = len(samples) if subtype is None else 1_000_000
+        with pytest.raises(InputError, match=r"ends at 4 GiB, and there is more; write \.flac"):
+            write(tmp_path / name, np.resize(samples, kept), 8000, subtype=subtype)
+    assert list(tmp_path.iterdir()) == []
+    write(tmp_path / "x.wav", samples, 8000)
+    assert len(read(tmp_path / "x.wav").samples) == 200_000
+
+
+@pytest.mark.slow
+def test_a_wav_beyond_4_gib_holds_all_of_it(tmp_path: Path):
+    """Minutes of nothing, at the fewest bytes that go over; the source takes no room, the target all of it."""
+    if shutil.disk_usage(tmp_path).free < 8 << 30:
+        pytest.skip("needs 8 GiB of disk")
+    frames = (1 << 30) + 48_000
+    end = np.array([[8192, -8192]], "<i2")
+    with soundfile.SoundFile(tmp_path / "s.wav", "w", 48000, 2, "PCM_16", format="RF64") as file:
+        file.write(np.zeros((1, 2), "i2"))
+    header = bytearray((tmp_path / "s.wav").read_bytes()[:-4])
+    header[20:44] = b"".join(n.to_bytes(8, "little") for n in (len(header) - 8 + 4 * frames, 4 * frames, frames))
+    with (tmp_path / "s.wav").open("wb") as file:
+        file.write(header)
+        file.seek(4 * (frames - 1), 1)
+        file.write(end.tobytes())
+    try:
+        assert convert(tmp_path / "s.wav", tmp_path / "t.wav") is None
+        assert (probe(tmp_path / "t.wav").frames, probe(tmp_path / "t.wav").decoder) == (frames, "soundfile")
+        assert read(tmp_path / "t.wav", start_s=(frames - 1) / 48000, mono=False).samples.tolist() == [[0.25, -0.25]]
+    finally:
+        (tmp_path / "t.wav").unlink(missing_ok=True)
 
 
 def test_convert_to_a_format_that_does_not_know_the_rate_takes_the_next_higher(tmp_path: Path):

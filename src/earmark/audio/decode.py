@@ -3,7 +3,8 @@
 MP3 goes to PyAV first: libsndfile ends at an estimate of the length where a variable bit rate has no Xing header (it
 lost a quarter of one test file), and its floats differ by a few 1e-8 with the size of the block that is read, so the
 hash of the decoded audio would depend on how it was read. PyAV takes about 1.4 times as long. An OGG of several streams
-one after another goes to PyAV first too: libsndfile reads the first of them and says nothing. Everything else goes to
+one after another goes to PyAV first too: libsndfile reads the first of them and says nothing. A WAV longer than its
+32-bit size can say goes to a reader of our own: libsndfile ends there and says nothing. Everything else goes to
 soundfile first and to PyAV where soundfile refuses. Where a decoder gives up in the middle of a file, the next one goes
 on from there.
 """
@@ -53,7 +54,9 @@ class Decoding:
         order: list[type[SoundfileSource] | type[AvSource] | type[RiffSource]]
         av_first = self.header.kind == "MP3" or self.header.chained
         order = [AvSource, SoundfileSource] if av_first else [SoundfileSource, AvSource]
-        if self.header.riff is not None and 4 < self.header.riff.bytes_per_sample <= 8:
+        if self.header.riff is not None and self.header.outgrown:
+            order.insert(0, RiffSource)
+        elif self.header.riff is not None and 4 < self.header.riff.bytes_per_sample <= 8:
             order.insert(1, RiffSource)  # FFmpeg reads 64 bits too, but those of a big-endian file the wrong way round
         self._rest = iter(order)
         self._refusals: list[DecodeError] = []

@@ -15,12 +15,16 @@ from typing import BinaryIO
 _MAX_CHUNKS = 2000
 _STREAMED = (0, 0x7FFFFFFF, 0x7FFFFFFE, 0xFFFFFFFF, 0xFFFFFFFE)  # data sizes written by tools that cannot seek back
 
-_PCM, _EXTENSIBLE = 0x0001, 0xFFFE
+_SIZES = 1 << 32  # a 32-bit size is what is left of the true one after division by this
+_TRAILING = 1 << 20  # bytes of tags that may follow the samples
+
+_PCM, _FLOAT, _EXTENSIBLE = 0x0001, 0x0003, 0xFFFE
+_WIDTHS = {_PCM: range(1, 9), _FLOAT: (4, 8)}  # bytes a sample
 
 
 @dataclass(frozen=True, slots=True)
 class RiffData:
-    """Where the samples of an integer PCM WAV lie."""
+    """Where the samples of a PCM WAV lie; `floating` where they are no integers."""
 
     offset: int
     size: int
@@ -28,6 +32,7 @@ class RiffData:
     sample_rate_hz: int
     bytes_per_sample: int
     big_endian: bool
+    floating: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +41,14 @@ class Header:
 
     kind: `WAV`, `AIFF`, `FLAC`, `OGG`, `MP3`, `MP4`, ...; empty where the first bytes are of no known kind.
     frames: samples per channel that the header claims; None where it states none or where a decoder's word is as good.
-    overclaim: how many times more sample bytes the header claims than the file holds; 1 for a whole file.
+    overclaim: how many times more sample bytes the header claims than the file holds, or the file holds than a decoder
+        will read; 1 for a whole file.
     chained: an OGG whose last page belongs to another stream than its first: one recording after another, or sound
         beside pictures.
     cut: the file ends inside a structure that says how long it is, though not how much follows.
     no_data: a WAV that ends before its samples begin.
-    riff: integer PCM WAV data, whatever the width.
+    riff: integer PCM WAV data, whatever the width; of an outgrown WAV floats too.
+    outgrown: `riff` is longer than its 32-bit size says, where decoders would end without a word.
     tagged: an ID3 tag comes first. tag_only: it fills the whole file; there is no room for sound.
     """
 
@@ -52,6 +59,7 @@ class Header:
     chained: bool = False
     no_data: bool = False
     riff: RiffData | None = None
+    outgrown: bool = False
     tagged: bool = False
     tag_only: bool = False
 
@@ -152,15 +160,47 @@ def _wav(file: BinaryIO, size: int) -> Header:
             if length == 0xFFFFFFFF and long_size is not None:
                 length = long_size
             present = max(0, size - position - 8)
+            width = align // channels if channels and rate and align % channels == 0 else None
+            true = None if long_size is not None else _outgrown(file, position + 8, length, size, order)
+            if true is not None:
+                if width is None or width not in _WIDTHS.get(
+                    tag, ()
+                ):  # left to the decoders, which read no more than `length`
+                    return Header("WAV", overclaim=true / max(1, length))
+                whole = RiffData(position + 8, true, channels, rate, width, big, floating=tag == _FLOAT)
+                return Header("WAV", riff=whole, outgrown=True)
             claimed = None if length in _STREAMED else length
             overclaim = claimed / present if claimed and 0 < present < claimed else 1.0
             riff = None
-            if tag == _PCM and channels and rate and align % channels == 0:
+            if tag == _PCM and width is not None:
                 used = present if claimed is None else min(claimed, present)
-                riff = RiffData(position + 8, used, channels, rate, align // channels, big)
+                riff = RiffData(position + 8, used, channels, rate, width, big)
             return Header("WAV", overclaim=overclaim, riff=riff)
         position += 8 + length + (length & 1)
     return Header("WAV", no_data=True)
+
+
+def _outgrown(file: BinaryIO, start: int, length: int, size: int, order: str) -> int | None:
+    """Bytes of samples in a WAV that is longer than the 32-bit `length` it states, None where that is the truth.
+
+    Writers that know nothing of RF64 either leave the largest number there or what is left of the true one.
+    """
+    present = size - start
+    if length in _STREAMED:
+        more = present >= _SIZES or (0 < length < present and not _chunk_follows(file, start + length, size, order))
+        return present if more else None
+    trailing = (present - length) % _SIZES
+    return present - trailing if present >= length + _SIZES and trailing < _TRAILING else None
+
+
+def _chunk_follows(file: BinaryIO, position: int, size: int, order: str) -> bool:
+    """Whether a chunk with a name of letters begins here, or at the next even byte, and ends within the file."""
+    position += position & 1
+    file.seek(position)
+    chunk = file.read(8)
+    if len(chunk) < 8 or not chunk[:4].strip().isalnum():
+        return False
+    return position + 8 + int(struct.unpack(order + "I", chunk[4:])[0]) <= size
 
 
 def _aiff_frames(file: BinaryIO) -> int | None:

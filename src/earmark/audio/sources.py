@@ -1,4 +1,5 @@
-"""The decoders: soundfile (libsndfile), PyAV (FFmpeg) and, for integers wider than 32 bits, a reader of our own.
+"""The decoders: soundfile (libsndfile), PyAV (FFmpeg) and, for integers wider than 32 bits and for a WAV beyond 4 GiB,
+a reader of our own.
 
 FFmpeg is told to open nothing but plain containers: a playlist that calls itself song.mp3 cannot make it read other
 files or the network. Which decoder opens what: `earmark.audio.decode`.
@@ -257,7 +258,8 @@ class AvSource:
 
 
 class RiffSource:
-    """Integer PCM of 5 to 8 bytes a sample; the four highest bytes are more than float32 can hold."""
+    """PCM of a WAV by its header: integers of 5 to 8 bytes, whose four highest are more than float32 can hold, and
+    whatever is longer than 32 bits can say."""
 
     name: DecoderName = "riff"
 
@@ -268,7 +270,7 @@ class RiffSource:
         self._file = path.open("rb")
         self.sample_rate_hz = riff.sample_rate_hz
         self.channels = riff.channels
-        self.format = f"WAV/PCM_{8 * riff.bytes_per_sample}"
+        self.format = f"WAV/{_coding(riff)}"
         self.claimed: int | None = int(riff.size // (riff.bytes_per_sample * riff.channels) * header.overclaim)
         self.tolerance = 0
         self.damaged = 0
@@ -278,17 +280,39 @@ class RiffSource:
         align = riff.bytes_per_sample * riff.channels
         left = riff.size // align - start
         self._file.seek(riff.offset + start * align)
-        high = slice(0, 4) if riff.big_endian else slice(riff.bytes_per_sample - 4, riff.bytes_per_sample)
         while left > 0:
             n = min(left, block, max(1, BLOCK_VALUES // riff.channels))
             raw = np.frombuffer(self._file.read(n * align), dtype=np.uint8)
-            top = np.ascontiguousarray(raw.reshape(-1, riff.bytes_per_sample)[:, high])
-            values = top.view(">i4" if riff.big_endian else "<i4").reshape(-1, riff.channels)
-            yield values.astype(np.float32) / np.float32(2.0**31)
+            yield _pcm_to_float(raw, riff).reshape(-1, riff.channels)
             left -= n
 
     def close(self) -> None:
         self._file.close()
+
+
+def _coding(riff: RiffData) -> str:
+    """As libsndfile calls it."""
+    if riff.floating:
+        return "FLOAT" if riff.bytes_per_sample == 4 else "DOUBLE"
+    return "PCM_U8" if riff.bytes_per_sample == 1 else f"PCM_{8 * riff.bytes_per_sample}"
+
+
+def _pcm_to_float(raw: npt.NDArray[np.uint8], riff: RiffData) -> npt.NDArray[np.float32]:
+    """(bytes,) uint8 -> (samples,) float32: integers in [-1, 1), floats as they are."""
+    order, width = ">" if riff.big_endian else "<", riff.bytes_per_sample
+    if riff.floating:
+        return raw.view(f"{order}f{width}").astype(np.float32)
+    if width == 1:  # the only one without a sign
+        return (raw.astype(np.float32) - np.float32(128.0)) / np.float32(128.0)
+    if width == 2:
+        return raw.view(f"{order}i2").astype(np.float32) / np.float32(2.0**15)
+    kept = min(width, 4)
+    top = np.zeros((len(raw) // width, 4), np.uint8)
+    if riff.big_endian:
+        top[:, :kept] = raw.reshape(-1, width)[:, :kept]
+    else:
+        top[:, 4 - kept :] = raw.reshape(-1, width)[:, width - kept :]
+    return top.view(f"{order}i4").ravel().astype(np.float32) / np.float32(2.0**31)
 
 
 def _words(error: Exception) -> str:

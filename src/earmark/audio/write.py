@@ -1,6 +1,8 @@
 """Writing audio: WAV, FLAC, AIFF, MP3, OGG Vorbis and Opus, by the file's suffix, through soundfile in blocks.
 
-libsndfile crashed on one OGG write of 2.6 million frames, so no write here is longer than `BLOCK_FRAMES`.
+libsndfile crashed on one OGG write of 2.6 million frames, so no write here is longer than `BLOCK_FRAMES`. It says
+nothing of a WAV or AIFF that outgrows its 32-bit sizes: whoever reads it by them loses the rest. So a WAV that may
+become so long is written as RF64 (EBU Tech 3306), which libsndfile turns into a plain WAV where it stayed short.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ import numpy.typing as npt
 import soundfile
 
 from earmark.audio.decode import Decoding, Frames, no_sample
-from earmark.audio.signal import StreamResampler, to_mono
+from earmark.audio.signal import StreamResampler, resampled_length, to_mono
 from earmark.errors import EarmarkError, InputError
 from earmark.types import Progress, Quiet
 
@@ -33,6 +35,9 @@ _FORMATS = {
 }
 WRITABLE_SUFFIXES = tuple(_FORMATS)
 
+_RIFF_BYTES = 2**32 - 2**20  # of a file whose sizes are 32 bits, with room for its header
+_RF64_BYTES = {"PCM_16": 2, "PCM_24": 3, "PCM_32": 4, "PCM_U8": 1, "FLOAT": 4, "DOUBLE": 8, "ULAW": 1, "ALAW": 1}
+_AUTO_DOWNGRADE = 0x1210  # libsndfile's SFC_RF64_AUTO_DOWNGRADE, for which soundfile has no name
 _SYSTEM_ERROR = 2  # libsndfile's SF_ERR_SYSTEM: the disk's fault, not the format's
 _MP3_RATES_HZ = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
 _OPUS_RATES_HZ = (8000, 12000, 16000, 24000, 48000)
@@ -49,7 +54,7 @@ def write(
     bitrate_kbps: int | None = None,
     subtype: str | None = None,
 ) -> None:
-    """Writes `samples` to `path`, in the format of its suffix.
+    """Writes `samples` to `path`, in the format of its suffix; a WAV beyond 4 GiB is an RF64.
 
     What is beyond full scale is clipped by the integer formats, as everywhere. A write that fails leaves the path as
     it was: the file is written beside it and renamed.
@@ -62,13 +67,13 @@ def write(
         subtype: libsndfile's coding, e.g. `PCM_24`, `FLOAT`, `ULAW`; None: 16 bits, or the format's only one.
 
     Raises:
-        InputError: a suffix, rate, coding or bit rate that cannot be written.
+        InputError: a suffix, rate, coding or bit rate that cannot be written; an AIFF beyond 4 GiB.
         EarmarkError: the disk refuses.
     """
     array = np.asarray(samples)
     channels = 1 if array.ndim == 1 else array.shape[1]
     blocks = (array[start : start + BLOCK_FRAMES] for start in range(0, len(array), BLOCK_FRAMES))
-    _write_blocks(Path(path), blocks, sample_rate_hz, channels, bitrate_kbps, subtype)
+    _write_blocks(Path(path), blocks, sample_rate_hz, channels, bitrate_kbps, subtype, frames=len(array))
 
 
 def convert(
@@ -109,7 +114,8 @@ def convert(
             first = next(blocks, None)
             if first is None:
                 raise no_sample(decoding)
-            _write_blocks(Path(target), _chain(first, blocks), rate, channels, bitrate_kbps, None)
+            frames = None if opened.claimed is None else resampled_length(opened.claimed, opened.sample_rate_hz, rate)
+            _write_blocks(Path(target), _chain(first, blocks), rate, channels, bitrate_kbps, None, frames=frames)
         finally:
             progress.stop()
         warning = decoding.shortfall()
@@ -146,8 +152,16 @@ def _resampled(decoding: Decoding, rate: int, channels: int, *, mono: bool, prog
 
 
 def _write_blocks(
-    path: Path, blocks: Iterable[Frames], rate: int, channels: int, bitrate_kbps: int | None, subtype: str | None
+    path: Path,
+    blocks: Iterable[Frames],
+    rate: int,
+    channels: int,
+    bitrate_kbps: int | None,
+    subtype: str | None,
+    *,
+    frames: int | None,
 ) -> None:
+    """`frames`: how many there will be, as far as anybody says; None where nobody does."""
     kind, usual = _format_of(path)
     coding = subtype or usual
     if not soundfile.check_format(kind, coding):
@@ -155,6 +169,9 @@ def _write_blocks(
         raise InputError(f"{path}: {kind} cannot hold {coding}; it knows {known}.")
     check_rate(path, rate)
     options = _bitrate_options(path, kind, rate, bitrate_kbps)
+    if kind == "WAV" and coding in _RF64_BYTES:
+        fits = frames is not None and frames * channels * _RF64_BYTES[coding] <= _RIFF_BYTES
+        kind = "WAV" if fits else "RF64"
     # the ending stays, so that a person who finds it after a power cut can tell what it is
     partial = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
     try:
@@ -162,6 +179,10 @@ def _write_blocks(
             for block in blocks:
                 for start in range(0, len(block), BLOCK_FRAMES):
                     file.write(block[start : start + BLOCK_FRAMES])
+                if kind in ("WAV", "AIFF") and partial.stat().st_size > _RIFF_BYTES:
+                    raise InputError(
+                        f"{path} cannot be written: {kind} in {coding} ends at 4 GiB, and there is more; write .flac."
+                    )
         partial.replace(path)
     except (soundfile.LibsndfileError, OSError) as error:
         words = getattr(error, "error_string", None) or getattr(error, "strerror", None) or str(error)
@@ -178,9 +199,12 @@ def _create(
     if not path.parent.is_dir():
         raise InputError(f"{path} cannot be written: there is no folder {path.parent}; make it first.")
     try:
-        return soundfile.SoundFile(
+        file = soundfile.SoundFile(
             os.fsencode(partial), "w", samplerate=rate, channels=channels, format=kind, subtype=coding, **options
         )
+        if kind == "RF64":
+            soundfile._snd.sf_command(file._file, _AUTO_DOWNGRADE, soundfile._ffi.NULL, 1)
+        return file
     except soundfile.LibsndfileError as error:
         if error.code == _SYSTEM_ERROR:
             raise
