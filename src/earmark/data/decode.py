@@ -88,11 +88,15 @@ def decode(job: Job) -> Decoded:
             job.path, Reason.MISSING, f"{job.path}: cannot be opened ({error.strerror}); check the path and its rights."
         ) from error
     about = (file_sha256, stat.st_size, stat.st_mtime_ns)
-    if stat.st_size > WHOLE_FILE_BYTES:
-        duration_s = audio.probe(job.path).duration_s
-        if duration_s is None or duration_s > WHOLE_FILE_S:
-            return _decode_long(job, about)
-    return _decode_whole(job, about)
+    return _decode_long(job, about) if is_long(job.path, stat.st_size) else _decode_whole(job, about)
+
+
+def is_long(path: str, file_bytes: int) -> bool:
+    """Whether a file is to be decoded in blocks: it is large, and lasts long or does not say how long."""
+    if file_bytes <= WHOLE_FILE_BYTES:
+        return False
+    duration_s = audio.probe(path).duration_s
+    return duration_s is None or duration_s > WHOLE_FILE_S
 
 
 def hash_file(path: str | Path) -> str:
@@ -123,9 +127,9 @@ def _decode_whole(job: Job, about: tuple[str, int, int]) -> Decoded:
     found = audio.read(job.path)
     native, rate = found.samples, found.sample_rate_hz
     samples = resample(native, rate, job.sample_rate_hz)
-    peak = _peak(samples)
+    peak = largest(samples)
     # what lies wholly above the new rate is silent after resampling, and no use at this rate
-    heard = peak if peak >= _SURELY_HEARD else min(peak, _peak(native))
+    heard = peak if peak >= _SURELY_HEARD else min(peak, largest(native))
     check_usable(job.path, frames=len(native), sample_rate_hz=rate, peak=heard)
     pcm, scale = quantise(samples, peak)
     return Decoded(
@@ -167,9 +171,9 @@ def _decode_long(job: Job, about: tuple[str, int, int]) -> Decoded:
                 else:
                     digest.update(native)
                     n_native += len(native)
-                    native_peak = max(native_peak, _peak(native))
+                    native_peak = max(native_peak, largest(native))
                     block = resampler.push(native)
-                peak, energy = max(peak, _peak(block)), energy + float(np.dot(block, block))
+                peak, energy = max(peak, largest(block)), energy + float(np.dot(block, block))
                 file.write(block.data)
             info, warning = stream.info, stream.warning
         check_usable(job.path, frames=n_native, sample_rate_hz=rate, peak=min(peak, native_peak))
@@ -213,7 +217,7 @@ def _quantise_file(floats: Path, target: Path, peak: float) -> tuple[int, int]:
     return n_samples, crc32
 
 
-def _peak(samples: Samples) -> float:
+def largest(samples: Samples) -> float:
     """Largest absolute sample; NaN where there is one. No copy of the samples is made."""
     return max(float(samples.max()), -float(samples.min())) if len(samples) else 0.0
 

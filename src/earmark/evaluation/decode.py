@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
-import numpy as np
-
-from earmark.audio.examine import check_usable
-from earmark.audio.hashing import audio_sha256
-from earmark.audio.read import read
-from earmark.audio.signal import resample
+from earmark.data.spans import decode_spans
 from earmark.types import Samples
 
 
@@ -38,15 +32,5 @@ def decode_clips(task: ClipTask) -> DecodedClips:
     Raises:
         AudioError: nothing usable in it, by the same rules as in training.
     """
-    audio = read(task.path)
-    native, rate = audio.samples, audio.sample_rate_hz
-    peak = float(np.abs(native).max(initial=0.0))
-    check_usable(task.path, frames=len(native), sample_rate_hz=rate, peak=peak)
-    samples = resample(native, rate, task.sample_rate_hz)
-    clips: list[Samples | None] = []
-    for start_s, stop_s in task.spans:
-        start = 0 if math.isnan(start_s) else math.floor(start_s * task.sample_rate_hz + 0.5)
-        stop = len(samples) if math.isnan(stop_s) else math.floor(stop_s * task.sample_rate_hz + 0.5)
-        clip = samples[start:stop]
-        clips.append(np.ascontiguousarray(clip) if len(clip) else None)
-    return DecodedClips(audio_sha256(native, rate), tuple(clips), len(native) / rate)
+    found = decode_spans(task.path, task.spans, task.sample_rate_hz)
+    return DecodedClips(found.audio_sha256, found.clips, found.duration_s)

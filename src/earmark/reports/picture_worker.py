@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from earmark.audio.examine import check_usable
-from earmark.audio.read import read
-from earmark.audio.signal import fit, resample, skip_silence, windows
+from earmark.audio.signal import fit, skip_silence, windows
+from earmark.data.spans import decode_spans
 from earmark.features.reference import log_mel
 from earmark.features.spec import FeatureSpec
 
@@ -35,18 +33,13 @@ def pictures(task: PictureTask) -> list[list[tuple[float, Picture]]]:
         AudioError: nothing usable in the recording.
     """
     spec = task.spec
-    audio = read(task.path)
-    peak = float(np.abs(audio.samples).max(initial=0.0))
-    check_usable(task.path, frames=len(audio.samples), sample_rate_hz=audio.sample_rate_hz, peak=peak)
-    samples = resample(audio.samples, audio.sample_rate_hz, spec.sample_rate_hz)
+    found = decode_spans(task.path, task.spans, spec.sample_rate_hz)
     result: list[list[tuple[float, Picture]]] = []
-    for start_s, stop_s in task.spans:
-        start = 0 if math.isnan(start_s) else math.floor(start_s * spec.sample_rate_hz + 0.5)
-        stop = len(samples) if math.isnan(stop_s) else math.floor(stop_s * spec.sample_rate_hz + 0.5)
-        clip = samples[start:stop]
-        if not len(clip):
+    for start, cut in zip(found.starts, found.clips, strict=True):
+        if cut is None:
             result.append([])
             continue
+        clip = cut
         if spec.skip_silence_db is not None:
             clip = skip_silence(clip, spec.sample_rate_hz, threshold_db=spec.skip_silence_db)
         clip = fit(clip, spec.n_samples, spec.padding)
