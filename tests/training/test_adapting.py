@@ -7,11 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from earmark.audio.write import write
 from earmark.data.manifest import Manifest
 from earmark.data.splits import group_by
 from earmark.features.spec import FeatureSpec
 from earmark.layouts import read as read_layout
 from earmark.recipes import load_recipe
+from earmark.training import adapting
 from earmark.training.adapting import adapt, at_rate, clip_length, few_recordings
 
 
@@ -93,3 +95,30 @@ def test_a_few_speakers_who_say_all_words_are_enough(data_dir: Path, tmp_path: P
 def test_a_set_of_many_recordings_is_taken_as_it_is(data_dir: Path) -> None:
     assert few_recordings(read_layout(data_dir / "instruments")) == {}
     assert few_recordings(read_layout(data_dir / "esc10")) == {}
+
+
+def test_a_file_that_takes_its_decoder_down_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One crashes, one hangs, one is no sound; the others are probed, and this process lives."""
+    for label, names in (("a", ("one", "crash", "text")), ("b", ("two", "hang"))):
+        (tmp_path / "data" / label).mkdir(parents=True)
+        for name in names:
+            write(tmp_path / "data" / label / f"{name}.wav", np.sin(0.3 * np.arange(24_000)), 16_000)
+    (tmp_path / "data/a/text.wav").write_text("no sound")
+    (tmp_path / "probing_with_faults.py").write_text(
+        "import os, time\n"
+        "from earmark.audio.read import probe as real\n"
+        "def probe(path):\n"
+        "    if 'crash' in path: os.abort()\n"
+        "    if 'hang' in path: time.sleep(1000)\n"
+        "    return real(path)\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    import probing_with_faults  # type: ignore[import-not-found]
+
+    monkeypatch.setattr(adapting, "probe", probing_with_faults.probe)
+    manifest = read_layout(tmp_path / "data")
+    rates, durations = adapting._probe(manifest, workers=2, timeout_s=2.0)
+    assert rates == [16_000, 16_000]
+    lengths = {Path(uri).stem: length for uri, length in zip(manifest.rows["uri"], durations, strict=True)}
+    assert {name for name, length in lengths.items() if np.isnan(length)} == {"crash", "hang", "text"}
+    assert (lengths["one"], lengths["two"]) == (1.5, 1.5)

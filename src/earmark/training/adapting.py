@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from earmark.audio.pool import map_files
 from earmark.audio.read import probe
 from earmark.data.manifest import Manifest
-from earmark.errors import AudioError
 from earmark.features.spec import FeatureSpec
 from earmark.formats.words import counted
 from earmark.recipes import Recipe
@@ -24,13 +24,18 @@ FEW_RECORDINGS = 10
 STRONG_EQUALISER = 1.4
 
 
-def adapt(recipe: Recipe, manifest: Manifest, notes: list[str]) -> Recipe:
-    """The recipe with what it asks for taken from the data; `notes` says what and why."""
+def adapt(recipe: Recipe, manifest: Manifest, notes: list[str], *, workers: int = 2, timeout_s: float = 60.0) -> Recipe:
+    """The recipe with what it asks for taken from the data; `notes` says what and why.
+
+    Args:
+        workers: processes that look at the files.
+        timeout_s: for one file.
+    """
     if recipe.adapt.recordings:
         recipe = _wary(recipe, manifest, notes)
     if not (recipe.adapt.clip_s or recipe.adapt.sample_rate_hz):
         return recipe
-    rates, durations = _probe(manifest)
+    rates, durations = _probe(manifest, workers, timeout_s)
     if not rates:
         return recipe
     spec = recipe.front_end
@@ -132,20 +137,20 @@ def at_rate(spec: FeatureSpec, rate_hz: int) -> FeatureSpec:
     )
 
 
-def _probe(manifest: Manifest) -> tuple[list[int], npt.NDArray[np.float64]]:
-    """Rates (Hz) of up to PROBED_FILES files, chosen the same way each time, and (n,) durations (s) of the clips."""
+def _probe(manifest: Manifest, workers: int, timeout_s: float) -> tuple[list[int], npt.NDArray[np.float64]]:
+    """Rates (Hz) of up to PROBED_FILES files, chosen the same way each time, and (n,) durations (s) of the clips.
+
+    A file that cannot be probed is left out: `prepare` says what is wrong with it.
+    """
     uris = list(dict.fromkeys(manifest.rows["uri"]))
     if len(uris) > PROBED_FILES:
         uris = [uris[i] for i in np.linspace(0, len(uris) - 1, PROBED_FILES).round().astype(int)]
     rates: list[int] = []
     lengths: dict[str, float] = {}
-    for uri in uris:
-        try:
-            info = probe(uri)
-        except AudioError:
-            continue  # `prepare` says what is wrong with it
-        rates.append(info.sample_rate_hz)
-        lengths[uri] = np.nan if info.duration_s is None else info.duration_s
+    for outcome in map_files(probe, [(uri, uri) for uri in uris], workers=workers, timeout_s=timeout_s):
+        if outcome.value is not None:
+            rates.append(outcome.value.sample_rate_hz)
+            lengths[outcome.path] = np.nan if outcome.value.duration_s is None else outcome.value.duration_s
     rows = manifest.rows
     ends = rows["stop_s"].to_numpy(np.float64)
     whole = np.array([lengths.get(uri, np.nan) for uri in rows["uri"]])

@@ -137,7 +137,7 @@ def make_plan(
     strange = None
     if leave_out:
         manifest, strange = part(manifest, leave_out)
-    recipe = adapt(recipe, manifest, notes)
+    recipe = adapt(recipe, manifest, notes, workers=settings.workers, timeout_s=settings.decode_timeout_s)
     prepared = prepare(
         manifest,
         sample_rate_hz=recipe.front_end.sample_rate_hz,
