@@ -163,10 +163,8 @@ def _wav(file: BinaryIO, size: int) -> Header:
             width = align // channels if channels and rate and align % channels == 0 else None
             true = None if long_size is not None else _outgrown(file, position + 8, length, size, order)
             if true is not None:
-                if width is None or width not in _WIDTHS.get(
-                    tag, ()
-                ):  # left to the decoders, which read no more than `length`
-                    return Header("WAV", overclaim=true / max(1, length))
+                if width is None or width not in _WIDTHS.get(tag, ()):
+                    return Header("WAV", overclaim=true / max(1, length))  # decoders read no more than `length`
                 whole = RiffData(position + 8, true, channels, rate, width, big, floating=tag == _FLOAT)
                 return Header("WAV", riff=whole, outgrown=True)
             claimed = None if length in _STREAMED else length
