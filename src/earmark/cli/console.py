@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from rich.progress import Progress as RichBar
     from rich.progress import TaskID
 
+    from earmark.types import Progress
+
 
 class _Now:
     """The command that is running: whether its JSON object is still to come, its bar on the screen, what ended it."""
@@ -60,9 +62,11 @@ class Console:
         if self.as_json:
             _print_json(result)
 
-    def progress(self) -> RichProgress:
-        """A progress bar with rate and time left, on stderr; silent where stderr is no terminal."""
-        return RichProgress()
+    def progress(self) -> Progress:
+        """Rate and time left on stderr: a bar, or a plain line now and then where stderr is no terminal."""
+        from earmark.cli.log_lines import LogLines
+
+        return RichProgress() if sys.stderr.isatty() else LogLines()
 
 
 class RichProgress:
@@ -74,8 +78,6 @@ class RichProgress:
 
     def start(self, task: str, total: int | None, unit: str) -> None:
         self.stop()
-        if not sys.stderr.isatty():
-            return
         from rich.console import Console as RichConsole
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
         from rich.progress import TimeRemainingColumn as Left
