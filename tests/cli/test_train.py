@@ -56,15 +56,26 @@ def two_classes(data_dir: Path, tmp_path: Path) -> Path:
     return tmp_path / "sounds"
 
 
-def test_recipes_lists_prints_and_refuses(earmark: Callable[..., Done]) -> None:
+def test_recipes_lists_prints_and_refuses(earmark: Callable[..., Done], tmp_path: Path) -> None:
     listed = earmark("recipes")
     assert listed.returncode == 0
     assert listed.stdout.startswith("small-cnn ")
     assert "drone-car-speech" in listed.stdout
     printed = earmark("recipes", "small-cnn")
     assert printed.stdout.startswith("# The default")
+    assert "Next:" not in printed.stdout  # which may become a recipe of one's own
+    assert printed.stderr == (
+        "Next: `earmark train DATA --recipe small-cnn --out model`; or keep this as my.yaml, change it, and give "
+        "--recipe my.yaml\n"
+    )
     changed = earmark("recipes", "small-cnn", "--set", "training.epochs=3", "--json")
     assert json.loads(changed.stdout)["training"]["epochs"] == 3
+    assert "`earmark train DATA --recipe small-cnn --out model --set training.epochs=3`" in changed.stderr
+    own = tmp_path / "my own.yaml"
+    own.write_text(printed.stdout, encoding="utf-8")
+    again = earmark("recipes", own)
+    assert again.returncode == 0
+    assert again.stderr == f"Next: `earmark train DATA --recipe '{own}' --out model`\n"
     refused = earmark("recipes", "sax-cnn")
     assert refused.returncode == 2
     assert refused.stderr.count("\n") == 1

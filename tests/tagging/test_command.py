@@ -54,7 +54,12 @@ def test_the_command_python_and_a_batch_give_identical_numbers(toy, tagger: Tagg
     assert one.returncode == 0, one.stderr
     rows = list(csv.DictReader(one.stdout.decode().splitlines()))
     assert list(rows[0]) == COLUMNS
-    assert b"tagged 1 recording (" in one.stderr
+    summary, step = one.stderr.decode().splitlines()
+    assert summary.startswith("tagged 1 recording (")
+    assert step == (
+        f"Next: earmark tag {toy.bundle.path} ... --out tags.csv  "
+        "(the same rows in a file, which a run that was stopped goes on with)"
+    )
 
     expected = tagger.tag(path).to_frame().sort_values(["start_s", "tag"], ignore_index=True)
     single = pd.DataFrame(rows).astype({"start_s": float}).sort_values(["start_s", "tag"], ignore_index=True)

@@ -37,10 +37,13 @@ class Console:
 
     Args:
         as_json: one JSON object is printed on stdout at the end, and everything for people goes to stderr.
+
+    Attributes:
+        aside: whether words for people go to stderr; to be set where stdout is for rows or a file.
     """
 
     def __init__(self, *, as_json: bool = False) -> None:
-        self.as_json = as_json
+        self.as_json = self.aside = as_json
         _show_warnings()
 
     @property
@@ -49,11 +52,11 @@ class Console:
         from rich.console import Console as RichConsole
 
         # names come as they are: [x] is no markup and :dog: no picture
-        return RichConsole(stderr=self.as_json, highlight=False, soft_wrap=True, markup=False, emoji=False)
+        return RichConsole(stderr=self.aside, highlight=False, soft_wrap=True, markup=False, emoji=False)
 
     def say(self, message: str = "") -> None:
         """Plain words for people."""
-        print(printable(message), file=sys.stderr if self.as_json else sys.stdout, flush=True)
+        print(printable(message), file=sys.stderr if self.aside else sys.stdout, flush=True)
 
     def finish(self, result: dict[str, Any], next_step: str | None = None) -> None:
         """The command's result (printed only with --json) and the next useful step."""

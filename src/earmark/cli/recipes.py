@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import typer
 
-from earmark.cli.console import Console
+from earmark.cli.console import Console, train_command
 
 
 def register(app: typer.Typer) -> None:
@@ -27,11 +29,15 @@ def recipes(
         listed = [{"name": recipe.name, "summary": recipe.summary} for recipe in found]
         console.finish(
             {"recipes": listed},
-            "`earmark recipes small-cnn > my.yaml`, change it, `earmark train DATA --recipe my.yaml`",
+            "`earmark recipes small-cnn > my.yaml`, change it, `earmark train DATA --recipe my.yaml --out model/`",
         )
         return
     recipe = load_recipe(name, overrides)
+    shipped = name in recipe_names()
     # a shipped recipe is printed as it is written, with its comments, unless a field was changed
-    text = recipe_text(name) if name in recipe_names() and not overrides else render_recipe(recipe)
+    text = recipe_text(name) if shipped and not overrides else render_recipe(recipe)
     console.say(text.rstrip())
-    console.finish(recipe.model_dump(mode="json"))
+    console.aside = True  # stdout is the recipe's, which may be going into a file
+    train = f"`{train_command(Path('DATA'), Path('model'), name, overrides, None, [])}`"
+    own = "; or keep this as my.yaml, change it, and give --recipe my.yaml" if shipped else ""
+    console.finish(recipe.model_dump(mode="json"), next_step=train + own)

@@ -75,6 +75,7 @@ def tag(
 
         target = Path(out) if out is not None else None
         kind = decide_format(format, target)
+        console.aside = as_json or (kind is not None and target is None)  # stdout is the rows' then
         if kind is None and not (
             as_json or events or all_tags or per is not None or top is not None or threshold is not None
         ):
@@ -112,7 +113,7 @@ def tag(
             first=first,
             progress=console.progress(),
         )
-    _tell(console, summary, to_stdout=kind is not None and target is None, out=target)
+    _tell(console, summary, target)
     result = {"model": {"name": tagger.header.name, "hash": tagger.bundle.hash}, "out": out, **summary.to_json()}
     if kind is None:
         result["recordings"] = records
@@ -158,27 +159,20 @@ def _show(console: Console, scores: Scores, choice: Choice) -> None:
         console.say(f"  {span}{sure}{row.tag}")
 
 
-def _tell(console: Console, summary: Summary, *, to_stdout: bool, out: Path | None) -> None:
-    """The summary, on stderr where rows went to stdout."""
-
-    def say(message: str) -> None:
-        if to_stdout:
-            print(message, file=sys.stderr)
-        else:
-            console.say(message)
-
+def _tell(console: Console, summary: Summary, out: Path | None) -> None:
     for refusal in summary.refusals[:_MOST_SHOWN]:
-        say(f"refused ({refusal['reason']}): {refusal['message']}")
+        console.say(f"refused ({refusal['reason']}): {refusal['message']}")
     if summary.refused > _MOST_SHOWN:
-        say(f"... and {summary.refused - _MOST_SHOWN} more")
-    say(summary.sentence(out))
+        console.say(f"... and {summary.refused - _MOST_SHOWN} more")
+    console.say(summary.sentence(out))
 
 
 def _next_step(summary: Summary, model: str, format: Format | None, out: Path | None) -> str | None:
     if format is None and summary.tagged:
         return f"earmark tag {quote(model)} ... --events --out tags.csv  (when each tag is heard, as a table)"
-    if out is None:
-        return None
+    if out is None and summary.tagged:
+        rows = f"earmark tag {quote(model)} ... --out tags.{format}"
+        return f"{rows}  (the same rows in a file, which a run that was stopped goes on with)"
     if summary.refused:
         return "mend or leave out the refused files, and run the same command again: only they are tried."
     if format == "audacity":
