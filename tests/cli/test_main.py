@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
 import signal
 import subprocess
 import sys
@@ -55,16 +56,20 @@ def stop(command: subprocess.Popen[bytes], how: signal.Signals = signal.SIGINT) 
     return out, err
 
 
-def test_ctrl_c_in_inspect_gives_the_cursor_back(tmp_path: Path) -> None:
-    noise(tmp_path / "set" / "0.wav", 200, 48_000)
-    for number in range(1, 200):
-        os.link(tmp_path / "set" / "0.wav", tmp_path / "set" / f"{number}.wav")
+def test_ctrl_c_in_inspect_gives_the_cursor_back_and_the_next_run_goes_on(tmp_path: Path) -> None:
+    for number in range(40):
+        noise(tmp_path / "set" / f"{number:0{number + 2}d}.wav", 10, 48_000)
+    cache = tmp_path / "cache"
+    environment = {**os.environ, "EARMARK_CACHE_DIR": str(cache)}
     ours, theirs = pty.openpty()
-    command = subprocess.Popen([*COMMAND, "inspect", str(tmp_path / "set"), "--json"], stdout=-1, stderr=theirs)
+    command = subprocess.Popen(
+        [*COMMAND, "inspect", str(tmp_path / "set"), "--json"], stdout=-1, stderr=theirs, env=environment
+    )
     os.close(theirs)
     told = b""
     while b"\x1b[?25l" not in told:  # the bar hides the cursor
         told += os.read(ours, 4096)
+    wait_for(lambda: [file for file in cache.glob("inspect/*.rows") if file.stat().st_size])
     out, _ = stop(command)
     while True:
         try:
@@ -73,9 +78,17 @@ def test_ctrl_c_in_inspect_gives_the_cursor_back(tmp_path: Path) -> None:
             break
     assert b"\x1b[?25h" in told, told[-2000:]
     assert told.rindex(b"\x1b[?25h") > told.rindex(b"\x1b[?25l")
-    assert b"earmark: stopped before it was done; run the same command again." in told
+    (kept,) = re.findall(
+        rb"earmark: stopped; the figures of (\d+) of 40 files are kept, run the same command again to go on\.", told
+    )
     assert b"Traceback" not in told
     assert json.loads(out)["exit_code"] == 1
+    (file,) = cache.glob("inspect/*.rows")
+    lines = len(file.read_bytes().splitlines()) - 1  # the first is empty
+    assert 1 <= int(kept) <= lines <= int(kept) + 1
+    done = earmark("inspect", tmp_path / "set", "--json", "--no-report", env=environment)
+    assert json.loads(done.stdout)["verdicts"] == {"read": 40, "partial": 0, "quarantined": 0}
+    assert len(file.read_bytes().splitlines()) - 1 == 40  # none was measured twice
 
 
 def test_ctrl_c_in_convert_leaves_no_partial_file(tmp_path: Path) -> None:

@@ -46,6 +46,7 @@ def inspect(
         timeout_s=settings.decode_timeout_s,
         layout=layout,
         group_by=group_by,
+        cache_dir=settings.cache_dir,
         progress=progress,
     )
     step = next_step(found, data)

@@ -25,7 +25,7 @@ def copied_files(
         paths, prints, hashes: of each file: where it is, its fingerprint, the hash of its decoded samples.
         workers, timeout_s: see `earmark.audio.pool.map_files`.
     """
-    progress.start("Looking for copies", None, "file")
+    progress.start("Looking for copies", None, "files")
     try:
         found = [pair for pair in find_copies(prints) if hashes[pair.i] != hashes[pair.j]]
     finally:
@@ -34,7 +34,7 @@ def copied_files(
     limits_a = time_limits([pair.a for _, pair in items], timeout_s)
     limits_b = time_limits([pair.b for _, pair in items], timeout_s)
     limits = [a + b for a, b in zip(limits_a, limits_b, strict=True)]
-    progress.start("Comparing likely copies", len(items), "pair")
+    progress.start("Comparing likely copies", len(items), "pairs")
     kept = []
     try:
         for outcome in map_files(compare, items, workers=workers, timeout_s=limits):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -19,11 +20,13 @@ from earmark.data.group_names import Suggestion, suggest_groups
 from earmark.data.manifest import Manifest
 from earmark.data.prepared import Quarantined
 from earmark.data.splits import group_by as apply_groups
-from earmark.errors import InputError
+from earmark.errors import InputError, Interrupted
 from earmark.explore.confounds import Confound, find_confounds
 from earmark.explore.copies import copied_files
 from earmark.explore.findings import Finding, find_all
+from earmark.explore.kept import Kept
 from earmark.explore.measure import Measured, measure
+from earmark.formats.words import counted
 from earmark.types import Progress, Quiet, Reason, Verdict
 
 # Files that lie beside sounds and are none; any other file in a folder without a layout gets a verdict.
@@ -160,6 +163,7 @@ def inspect(
     timeout_s: float,
     layout: str | None = None,
     group_by: Sequence[str] = (),
+    cache_dir: Path | None = None,
     progress: Progress | None = None,
 ) -> Inspection:
     """Open every file under `path` and say what is there.
@@ -170,17 +174,21 @@ def inspect(
         timeout_s: for a small file; larger ones get more (`earmark.audio.pool.time_limits`).
         layout: see `earmark.layouts`; default: found by looking, or none.
         group_by: see `earmark.data.splits.group_by`.
+        cache_dir: where what is measured is kept for the next look (`earmark.explore.kept`); None: nowhere.
         progress: told one `file` at a time.
 
     Raises:
         InputError: no such folder, or no file in it; a layout asked for that does not fit.
+        Interrupted: Ctrl-C or SIGTERM while files are measured.
     """
     progress = Quiet() if progress is None else progress
     manifest, note = _labels(path, layout, group_by)
     paths = _files(path, manifest)
     if not paths:
         raise InputError(f"{path}: no audio file in it; give the folder that holds the sounds.")
-    rows = _measure_all(paths, workers=workers, timeout_s=timeout_s, progress=progress)
+    with closing(Kept(cache_dir, path, paths)) as kept:
+        rows = _measure_all(paths, kept, workers=workers, timeout_s=timeout_s, progress=progress)
+        kept.tidy()
     of_catalog = manifest is not None and manifest.layout == layouts.catalog.NAME
     root = manifest.root if manifest is not None and of_catalog else path if path.is_dir() else path.parent
     files = _table(rows)
@@ -260,26 +268,36 @@ def _files(path: Path, manifest: Manifest | None) -> list[str]:
     return list(dict.fromkeys([*named, *files.values()]))
 
 
-def _measure_all(paths: list[str], *, workers: int, timeout_s: float, progress: Progress) -> list[tuple[Any, ...]]:
-    """A row of `_COLUMNS` for each path, in order."""
-    rows: dict[str, tuple[Any, ...]] = {}
+def _measure_all(
+    paths: list[str], kept: Kept, *, workers: int, timeout_s: float, progress: Progress
+) -> list[tuple[Any, ...]]:
+    """A row of `_COLUMNS` for each path, in order; what is broken is opened each time, it may have been mended."""
+    rows = {path: _row(path, found) for path, found in kept.rows.items()}
     nothing = [np.nan] * (len(_COLUMNS) - 4)
-    items = [(path, path) for path in paths]
-    progress.start("Listening", len(paths), "file")
+    items = [(path, path) for path in paths if path not in rows]
+    limits = time_limits([path for path, _ in items], timeout_s)
+    progress.start("Listening", len(paths), "files")
+    progress.advance(len(rows))
     try:
-        for outcome in map_files(measure, items, workers=workers, timeout_s=time_limits(paths, timeout_s)):
+        for outcome in map_files(measure, items, workers=workers, timeout_s=limits):
             if outcome.value is not None:
-                found = outcome.value
-                verdict = Verdict.PARTIAL if found.warning else Verdict.READ
-                values = [getattr(found, field.name) for field in fields(Measured)]
-                rows[outcome.path] = (outcome.path, verdict.value, "", "", *values)
+                kept.add(outcome.path, outcome.value)
+                rows[outcome.path] = _row(outcome.path, outcome.value)
             elif outcome.error is not None:
                 error = outcome.error
                 rows[outcome.path] = (outcome.path, "quarantined", str(error.reason), str(error), *nothing)
             progress.advance(1)
+    except KeyboardInterrupt:
+        known = f"{len(kept.rows):,} of {counted(len(paths), 'file')}"
+        raise Interrupted(f"stopped; the figures of {known} are kept, run the same command again to go on.") from None
     finally:
         progress.stop()
     return [rows[path] for path in paths]
+
+
+def _row(path: str, found: Measured) -> tuple[Any, ...]:
+    verdict = Verdict.PARTIAL if found.warning else Verdict.READ
+    return (path, verdict.value, "", "", *(getattr(found, field.name) for field in fields(Measured)))
 
 
 def _table(rows: list[tuple[Any, ...]]) -> pd.DataFrame:
