@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from toy_model import TONES, write_toy
 
 from earmark.audio.write import write
 from earmark.cli.main import run
@@ -101,6 +102,38 @@ def test_ctrl_c_in_convert_leaves_no_partial_file(tmp_path: Path) -> None:
     _, err = stop(command)
     assert err == (b"earmark: stopped; finished files are kept, run the same command again to go on.\n")
     assert list(out.iterdir()) == []
+
+
+def test_ctrl_c_in_export_keeps_the_spectrograms_that_are_finished(tmp_path: Path) -> None:
+    for number in range(60):
+        noise(tmp_path / "set" / "ab"[number % 2] / f"{number:0{number + 2}d}.wav", 10)
+    export = [*COMMAND, "export", "spectrograms", str(tmp_path / "set"), "--out"]
+    out = tmp_path / "out"
+    command = subprocess.Popen([*export, str(out)], stdout=-1, stderr=-1, env={**os.environ, "EARMARK_WORKERS": "1"})
+    wait_for(lambda: list(out.rglob("*.npz")))
+    _, err = stop(command)
+    assert err == b"earmark: stopped; finished spectrograms are kept, run the same command again to go on.\n"
+    before = {path: path.stat().st_mtime_ns for path in out.rglob("*.npz")}
+    assert 0 < len(before) < 120
+    done = subprocess.run([*export, str(out), "--json"], capture_output=True, timeout=120, check=True)
+    again = {path for path, at in before.items() if path.stat().st_mtime_ns != at}
+    found = json.loads(done.stdout)
+    assert found["already"] == len(before) - len(again)
+    assert len(again) <= 1  # of the recording that was being written, its first window
+    assert (found["clips"], found["quarantine"]) == (60, [])
+    assert len(list(out.rglob("*.npz"))) == found["pictures"]
+
+
+def test_ctrl_c_in_evaluate_says_that_it_begins_anew(tmp_path: Path) -> None:
+    toy = write_toy(tmp_path / "model")
+    for number in range(60):
+        noise(tmp_path / "set" / tuple(TONES)[number % 3] / f"{number}.wav", 60)
+    command = subprocess.Popen(
+        [*COMMAND, "evaluate", str(toy.bundle.path), str(tmp_path / "set")], stdout=-1, stderr=-1
+    )
+    wait_for(lambda: children(command.pid))  # its workers
+    _, err = stop(command)
+    assert err == b"earmark: stopped; an evaluation keeps nothing of what it heard, so the same command begins anew.\n"
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])

@@ -56,6 +56,30 @@ def test_after_a_kill_the_journal_still_knows(tmp_path: Path) -> None:
     assert everything(tmp_path / "out") == {}
 
 
+def test_what_is_done_is_known_after_kills(tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    for number in (1, 2, 3):  # each of them is killed while it writes a line
+        out = PreparedFolder(folder, {"command": "x"})
+        out.__enter__()
+        assert [out.done(str(before)) for before in range(1, number + 1)] == [
+            *({"n": b} for b in range(1, number)),
+            None,
+        ]
+        out.write(f"{number}.npz", b"1")
+        out.note_done(str(number), {"n": number})
+        with (folder / JOURNAL_NAME).open("a") as journal:
+            journal.write('{"file": "dog/b.npz", "sha')
+    with PreparedFolder(folder, {"command": "x"}) as out:
+        assert out.holds("1.npz")
+        (folder / "2.npz").write_bytes(b"2")
+        (folder / "3.npz").unlink()
+        assert not out.holds("2.npz")
+        assert not out.holds("3.npz")
+        assert not out.holds("4.npz")
+    assert PreparedFolder(folder, {"command": "x"}).done("3") == {"n": 3}
+    assert reset(folder).removed == ["1.npz"]
+
+
 def test_a_second_run_goes_on_and_another_one_is_refused(tmp_path: Path) -> None:
     for content in (b"1", b"2"):
         with PreparedFolder(tmp_path, {"format": "npz"}) as out:

@@ -100,6 +100,47 @@ def test_other_settings_in_the_same_folder_are_refused(sounds: Path, tmp_path: P
         export_spectrograms(read(sounds), SPEC, tmp_path / "out", format="npy")
 
 
+def stamps(folder: Path) -> dict[str, int]:
+    """When each picture was written."""
+    return {path.relative_to(folder).as_posix(): path.stat().st_mtime_ns for path in folder.rglob("*.npz")}
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    names = [path for path in folder.rglob("*") if path.is_file() and not path.name.startswith(".")]
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in names}
+
+
+def test_a_second_run_makes_only_what_is_not_there_whole(sounds: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    first = export_spectrograms(read(sounds), SPEC, out, format="npz")
+    whole, before = contents(out), stamps(out)
+    assert first.already == 0
+    second = export_spectrograms(read(sounds), SPEC, out, format="npz")
+    assert (second.pictures, second.already, second.clips, second.shape) == (6, 6, 4, (16, 41))
+    assert [Path(q.path).name for q in second.quarantine] == ["broken.wav"]
+    assert stamps(out) == before
+    assert contents(out) == whole
+    (out / "dog/long_001.npz").unlink()
+    os.utime(sounds / "cat/long.wav")  # it may have changed
+    third = export_spectrograms(read(sounds), SPEC, out, format="npz")
+    assert third.already == 2
+    assert {name for name, at in stamps(out).items() if at != before[name]} == {
+        "dog/long_000.npz", "dog/long_001.npz", "dog/long_002.npz", "cat/long-2.npz",
+    }  # fmt: skip
+    assert contents(out) == whole
+
+
+def test_spans_outside_a_recording_are_told_again(sounds: Path, tmp_path: Path) -> None:
+    (tmp_path / "m.csv").write_text(
+        "path,labels,start_s,end_s\nsounds/dog/long.wav,dog,0,1\nsounds/dog/long.wav,dog,9,10\nsounds/cat/long.wav,cat,,\n"
+    )
+    told = [export_spectrograms(read(tmp_path / "m.csv"), SPEC, tmp_path / "out", format="npz") for _ in range(2)]
+    assert [(done.pictures, done.already, done.clips) for done in told] == [(2, 0, 2), (2, 2, 2)]
+    assert [q.message.partition(": ")[2] for done in told for q in done.quarantine] == [
+        "the clip from 9 s lies outside the recording; correct the span."
+    ] * 2
+
+
 def test_choices() -> None:
     assert choose_front_end(None, None, ["front_end.n_mels=40"]).n_mels == 40
     assert choose_front_end("drone-car-speech", None).n_mels == 64

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from earmark.cli.console import Console
+from earmark.cli.console import Console, on_ctrl_c
 from earmark.formats.words import counted
 
 if TYPE_CHECKING:
@@ -50,19 +50,20 @@ def evaluate(
     if out is not None:
         check_folder(out)
     settings = load_settings()
-    judged, report = evaluate_model(
-        model,
-        data,
-        out=out,
-        layout=layout,
-        groups=group_by,
-        include_seen=include_seen,
-        unknown=unknown,
-        workers=settings.workers,
-        timeout_s=settings.decode_timeout_s,
-        seed=seed,
-        progress=console.progress(),
-    )
+    with on_ctrl_c("an evaluation keeps nothing of what it heard, so the same command begins anew."):
+        judged, report = evaluate_model(
+            model,
+            data,
+            out=out,
+            layout=layout,
+            groups=group_by,
+            include_seen=include_seen,
+            unknown=unknown,
+            workers=settings.workers,
+            timeout_s=settings.decode_timeout_s,
+            seed=seed,
+            progress=console.progress(),
+        )
     _show(console, judged)
     if report is not None:
         console.say(f"Report: {report}")

@@ -7,7 +7,7 @@ from shlex import quote
 
 import typer
 
-from earmark.cli.console import Console
+from earmark.cli.console import Console, on_ctrl_c
 from earmark.formats.words import counted
 
 export = typer.Typer(no_args_is_help=True, help="Write data in the form that other programs take.")
@@ -40,16 +40,17 @@ def spectrograms(
     settings = load_settings()
     kind = check_format(format)
     spec = choose_front_end(recipe, model, overrides)
-    done = export_spectrograms(
-        read(data, layout=layout),
-        spec,
-        out,
-        format=kind,
-        axes=axes,
-        workers=settings.workers,
-        timeout_s=settings.decode_timeout_s,
-        progress=console.progress(),
-    )
+    with on_ctrl_c("finished spectrograms are kept, run the same command again to go on."):
+        done = export_spectrograms(
+            read(data, layout=layout),
+            spec,
+            out,
+            format=kind,
+            axes=axes,
+            workers=settings.workers,
+            timeout_s=settings.decode_timeout_s,
+            progress=console.progress(),
+        )
     for line in spec.describe():
         console.say(f"  {line}")
     for item in done.quarantine[:10]:
@@ -57,5 +58,6 @@ def spectrograms(
     if len(done.quarantine) > 10:
         console.say(f"... and {len(done.quarantine) - 10} more in quarantine")
     pictures, clips = counted(done.pictures, "spectrogram"), counted(done.clips, "clip")
-    console.say(f"{pictures} of {clips} in {out}, listed in {out / 'index.csv'}")
+    before = f" ({done.already:,} were there already)" if done.already else ""
+    console.say(f"{pictures} of {clips} in {out}{before}, listed in {out / 'index.csv'}")
     console.finish(done.to_json(), next_step=f"earmark reset {quote(str(out))}  (when they are no longer needed)")

@@ -99,6 +99,7 @@ def run() -> None:
         # An import of native code that Ctrl-C broke off leaves a mark in CPython (unhandled_keyboard_interrupt), which
         # would end this process by the signal after all, without its exit code. Running any source text clears it.
         exec("", {})  # noqa: S102
+        stopped.clear()  # it is over, should this process call another command
     sys.exit(code)
 
 

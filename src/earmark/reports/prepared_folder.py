@@ -1,7 +1,8 @@
 """Which files of a folder Earmark wrote, so that a reset removes exactly those and nothing else.
 
-    .earmark-prepared.json      {"format": 1, "what": ..., "files": {path: sha256}, "folders": [path, ...]}
-    .earmark-prepared.journal   the same while files are being written: a JSON line a file or folder, before it is made
+    .earmark-prepared.json      {"format": 1, "what": ..., "files": {path: sha256}, "folders": [path, ...], "done": ...}
+    .earmark-prepared.journal   the same while files are being written: a JSON line a file or folder, before it is made,
+                                and one a piece of work, after all its files are
 
 Paths are relative to the folder, with forward slashes.
 """
@@ -24,11 +25,12 @@ FORMAT = 1
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What was written: path -> sha256 of its bytes, and the folders that were made for it."""
+    """What was written: path -> sha256 of its bytes, the folders made for it, and which pieces of work are done."""
 
     what: dict[str, Any]
     files: dict[str, str] = field(default_factory=dict)
     folders: list[str] = field(default_factory=list)
+    done: dict[str, Any] = field(default_factory=dict)
 
 
 class PreparedFolder:
@@ -56,11 +58,13 @@ class PreparedFolder:
             )
         self._record = known or Record(self._what)
         # an interrupted run left its journal; it goes into the record that is written at the end
-        self._record = Record(self._what, dict(self._record.files), list(self._record.folders))
+        kept = self._record
+        self._record = Record(self._what, dict(kept.files), list(kept.folders), dict(kept.done))
 
     def __enter__(self) -> PreparedFolder:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
+            _drop_half_a_line(self.folder / JOURNAL_NAME)
             self._journal = (self.folder / JOURNAL_NAME).open("a", encoding="utf-8")
         except OSError as error:
             raise InputError(f"{self.folder}: cannot be written ({error.strerror}); choose another folder.") from error
@@ -96,6 +100,21 @@ class PreparedFolder:
                 f"{path}: cannot be written ({error.strerror}); make room and run the command again."
             ) from error
         return path
+
+    def note_done(self, key: str, value: dict[str, Any]) -> None:
+        """All files of a piece of work are written; `value` (JSON) is what `done` gives to a later run."""
+        self._record.done[key] = value
+        self._note({"done": key, "value": value})
+
+    def done(self, key: str) -> dict[str, Any] | None:
+        """What `note_done` was told of a piece of work; None where it is not done."""
+        found: dict[str, Any] | None = self._record.done.get(key)
+        return found
+
+    def holds(self, name: str) -> bool:
+        """Whether `name` is there as it was written."""
+        path, digest = _inside(self.folder, name), self._record.files.get(name)
+        return digest is not None and path.is_file() and not path.is_symlink() and sha256_of(path) == digest
 
     def _make_parents(self, name: PurePosixPath) -> None:
         for parent in reversed(name.parents[:-1]):
@@ -175,6 +194,7 @@ def read_record(folder: Path) -> Record | None:
     files: dict[str, str] = {}
     folders: list[str] = []
     what: dict[str, Any] = {}
+    done: dict[str, Any] = {}
     found = False
     path = folder / RECORD_NAME
     try:
@@ -184,6 +204,7 @@ def read_record(folder: Path) -> Record | None:
             if content["format"] > FORMAT:
                 raise InputError(f"{path}: written by a newer Earmark; update it to take this folder back.")
             what, files, folders = content["what"], dict(content["files"]), list(content["folders"])
+            done = dict(content.get("done", {}))
         journal = folder / JOURNAL_NAME
         if journal.is_file():
             found = True
@@ -195,11 +216,13 @@ def read_record(folder: Path) -> Record | None:
                     files[entry["file"]] = entry["sha256"]
                 elif "folder" in entry:
                     folders.append(entry["folder"])
+                elif "done" in entry:
+                    done[entry["done"]] = entry["value"]
                 else:
                     what = entry["what"]
     except (ValueError, KeyError, TypeError, OSError) as error:
         raise InputError(f"{path}: cannot be read ({error}); restore it, or remove the files by hand.") from error
-    return Record(what, files, folders) if found else None
+    return Record(what, files, folders, done) if found else None
 
 
 def sha256_of(path: Path) -> str:
@@ -207,8 +230,21 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def _drop_half_a_line(journal: Path) -> None:
+    """What a kill left at the end, so that the next line is one by itself."""
+    if journal.is_file():
+        whole = journal.read_bytes().rfind(b"\n") + 1
+        os.truncate(journal, whole)
+
+
 def _write_record(folder: Path, record: Record) -> None:
-    content = {"format": FORMAT, "what": record.what, "files": record.files, "folders": record.folders}
+    content = {
+        "format": FORMAT,
+        "what": record.what,
+        "files": record.files,
+        "folders": record.folders,
+        "done": record.done,
+    }
     partial = folder / (RECORD_NAME + ".part")
     partial.write_text(json.dumps(content, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
     os.replace(partial, folder / RECORD_NAME)

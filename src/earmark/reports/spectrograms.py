@@ -41,7 +41,8 @@ class Exported:
     """Attributes:
 
     folder: where the files are.
-    pictures: how many were written, without the index and the metadata.
+    pictures: how many there are, without the index and the metadata.
+    already: how many of them an earlier run had written.
     clips: clips they are of.
     shape: of one picture, (bands, frames), or (channels, bands, frames) with deltas.
     quarantine: files that could not be used.
@@ -49,6 +50,7 @@ class Exported:
 
     folder: Path
     pictures: int
+    already: int
     clips: int
     shape: tuple[int, ...]
     quarantine: list[Quarantined]
@@ -57,6 +59,7 @@ class Exported:
         return {
             "folder": str(self.folder),
             "pictures": self.pictures,
+            "already": self.already,
             "clips": self.clips,
             "shape": list(self.shape),
             "quarantine": [{"path": q.path, "reason": str(q.reason), "message": q.message} for q in self.quarantine],
@@ -99,7 +102,8 @@ def export_spectrograms(
 
     A clip longer than the front end's `clip_s` becomes several windows (the last reaches back, so none is padded);
     a shorter one is padded as the front end says. With `normalise: band-statistics` the pictures are as scaled,
-    because the statistics belong to a training.
+    because the statistics belong to a training. A recording whose pictures an earlier run has written whole is left
+    out, so a run that was stopped goes on.
 
     Args:
         format: `npz` holds `mel` (float32) and `label` (text; several joined by |); `npy` the array alone; `png` one
@@ -121,45 +125,96 @@ def export_spectrograms(
     }
     names = _names(manifest)
     tasks, rows_of = _tasks(manifest, spec)
-    limits = time_limits([path for path, _ in tasks], timeout_s)
-    quarantine: list[Quarantined] = []
-    index: list[dict[str, Any]] = []
-    clips = 0
-    shape: tuple[int, ...] = ()
+    stamps = {path: _stamp(path) for path in rows_of}
+    found = _Found(manifest, names, format)
     progress.start("export", len(manifest), "clips")
     try:
         with PreparedFolder(out, what) as folder:
-            for outcome in map_files(pictures, tasks, workers=workers, timeout_s=limits):
+            todo = []
+            for path, task in tasks:
+                rows = rows_of[path]
+                known = folder.done(str(rows[0]))
+                same = known is not None and known["of"] == stamps[path] != []
+                if known is not None and same and found.are_whole(folder, rows, known["starts"]):
+                    found.add(path, rows, known["starts"], tuple(known["shape"]))
+                    progress.advance(len(rows))
+                else:
+                    todo.append((path, task))
+            already = len(found.index)
+            limits = time_limits([path for path, _ in todo], timeout_s)
+            for outcome in map_files(pictures, todo, workers=workers, timeout_s=limits):
                 rows = rows_of[outcome.path]
                 progress.advance(len(rows))
                 if outcome.error is not None or outcome.value is None:
                     reason = Reason(outcome.error.reason) if outcome.error else Reason.CRASHED
-                    quarantine.append(Quarantined(outcome.path, reason, str(outcome.error)))
+                    found.quarantine.append(Quarantined(outcome.path, reason, str(outcome.error)))
                     continue
+                shape: tuple[int, ...] = ()
                 for row, windows in zip(rows, outcome.value, strict=True):
-                    clips += bool(windows)
-                    if not windows:
-                        span = f"from {manifest.rows['start_s'].iat[row]:g} s"
-                        message = f"{outcome.path}: the clip {span} lies outside the recording; correct the span."
-                        quarantine.append(Quarantined(outcome.path, Reason.TOO_SHORT, message))
-                    for number, (start_s, picture) in enumerate(windows):
+                    for stem, (_, picture) in zip(found.stems(row, len(windows)), windows, strict=True):
                         shown = picture[0] if len(picture) == 1 else picture
                         shape = shown.shape
                         label = "|".join(manifest.labels_of(row))
-                        stem = names[row] + (f"_{number:03d}" if len(windows) > 1 else "")
                         data = _encode(shown, label, format, spec, axes=axes, title=f"{label}: {stem}")
                         folder.write(f"{stem}.{format}", data)
-                        index.append(_index_row(manifest, row, stem, format, label, start_s))
-            if not index:
-                reason_text = quarantine[0].message if quarantine else "it has no clip"
+                starts = [[start_s for start_s, _ in windows] for windows in outcome.value]
+                folder.note_done(str(rows[0]), {"of": stamps[outcome.path], "starts": starts, "shape": shape})
+                found.add(outcome.path, rows, starts, shape)
+            if not found.index:
+                reason_text = found.quarantine[0].message if found.quarantine else "it has no clip"
                 raise InputError(f"{manifest.name}: nothing to export ({reason_text}).")
-            index.sort(key=lambda entry: str(entry["path"]))
-            table = pd.DataFrame(index, columns=list(INDEX_COLUMNS))
+            found.index.sort(key=lambda entry: str(entry["path"]))
+            table = pd.DataFrame(found.index, columns=list(INDEX_COLUMNS))
             folder.write("index.csv", table.to_csv(index=False).encode())
-            folder.write("metadata.json", _metadata(manifest, spec, format, shape, table))
+            folder.write("metadata.json", _metadata(manifest, spec, format, found.shape, table))
     finally:
         progress.stop()
-    return Exported(out, len(index), clips, shape, quarantine)
+    return Exported(out, len(found.index), already, found.clips, found.shape, found.quarantine)
+
+
+class _Found:
+    """What an export holds, recording by recording, written now or before."""
+
+    def __init__(self, manifest: Manifest, names: list[str], format: Format) -> None:
+        self.index: list[dict[str, Any]] = []
+        self.quarantine: list[Quarantined] = []
+        self.clips = 0
+        self.shape: tuple[int, ...] = ()
+        self._manifest, self._names, self._format = manifest, names, format
+
+    def stems(self, row: int, windows: int) -> list[str]:
+        """The paths of a clip's pictures, without suffix."""
+        return [self._names[row] + (f"_{number:03d}" if windows > 1 else "") for number in range(windows)]
+
+    def are_whole(self, folder: PreparedFolder, rows: list[int], starts: list[list[float]]) -> bool:
+        """Whether the pictures of a recording's clips are all there as they were written."""
+        return all(
+            folder.holds(f"{stem}.{self._format}")
+            for row, windows in zip(rows, starts, strict=True)
+            for stem in self.stems(row, len(windows))
+        )
+
+    def add(self, path: str, rows: list[int], starts: list[list[float]], shape: tuple[int, ...]) -> None:
+        """A recording: of each of its clips, where its windows start, in seconds."""
+        self.shape = shape or self.shape
+        for row, windows in zip(rows, starts, strict=True):
+            self.clips += bool(windows)
+            if not windows:
+                span = f"from {self._manifest.rows['start_s'].iat[row]:g} s"
+                message = f"{path}: the clip {span} lies outside the recording; correct the span."
+                self.quarantine.append(Quarantined(path, Reason.TOO_SHORT, message))
+            label = "|".join(self._manifest.labels_of(row))
+            for stem, start_s in zip(self.stems(row, len(windows)), windows, strict=True):
+                self.index.append(_index_row(self._manifest, row, stem, self._format, label, start_s))
+
+
+def _stamp(path: str) -> list[Any]:
+    """By what a recording, and how its pictures are made, are known again."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return []
+    return [__version__, found.st_size, found.st_mtime_ns]
 
 
 def _tasks(manifest: Manifest, spec: FeatureSpec) -> tuple[list[tuple[str, PictureTask]], dict[str, list[int]]]:
