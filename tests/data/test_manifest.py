@@ -119,6 +119,9 @@ def test_a_clip_without_label_makes_it_multilabel(root: Path) -> None:
 def test_exclusive_wants_one_label(root: Path) -> None:
     with pytest.raises(LayoutError, match=r"t.csv row 2: expected exactly one label.*found dog, rain"):
         build([Item(root / "a.wav", ("dog", "rain"), where="t.csv row 2")], root=root, layout="x", kind="exclusive")
+    item = Item(root / "a.wav", ("dog", "rain"), where="t.csv row 2", path_column="file", labels_column="tags")
+    with pytest.raises(LayoutError, match=r"t.csv row 2, column 'tags': expected exactly one label.*found dog, rain"):
+        build([item], root=root, layout="x", kind="exclusive")
 
 
 def test_soft_targets_are_not_written_as_labels(two_classes: Manifest, tmp_path: Path) -> None:

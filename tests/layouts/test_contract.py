@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from earmark import layouts
 from earmark.audio.write import write
-from earmark.data.manifest import COLUMNS, Manifest
+from earmark.data.manifest import COLUMNS, Item, Manifest, build
 from earmark.errors import InputError
+from earmark.types import Vocabulary
 
 
 def tone(path: Path) -> Path:
@@ -165,10 +167,65 @@ def test_an_empty_folder_is_refused_by_each(name: str, tmp_path: Path) -> None:
         layouts.read(tmp_path, layout=name)
 
 
-@pytest.mark.parametrize("name", [name for name in layouts.LAYOUTS if name != "folder"])  # which names no files
-def test_a_file_that_is_gone_is_named_with_its_row(name: str, tmp_path: Path) -> None:
+# of each layout that has a table, the column that names the file, and the one of its labels; a folder has none
+COLUMNS_OF = {
+    "manifest": ("path", "labels"),
+    "esc50": ("filename", "category"),
+    "urbansound8k": ("slice_file_name", "class"),
+    "audiofolder": ("file_name", "label"),
+}
+each_table = pytest.mark.parametrize("name", COLUMNS_OF)
+
+
+def table_of(root: Path) -> Path:
+    """The first table of a tree."""
+    return min(path for path in root.rglob("*") if path.suffix in (".csv", ".jsonl"))
+
+
+def test_every_layout_but_the_folder_has_columns() -> None:
+    assert {*COLUMNS_OF, "folder"} == set(layouts.LAYOUTS)
+
+
+@each_table
+def test_a_file_that_is_gone_is_named_with_its_row_and_column(name: str, tmp_path: Path) -> None:
     TREES[name][1](tmp_path)
     victim = Path(layouts.read(tmp_path).rows["uri"][1])
     victim.unlink()
-    with pytest.raises(InputError, match=rf"row \d: no file .*{victim.stem}"):
+    column = COLUMNS_OF[name][0]
+    with pytest.raises(InputError, match=rf" row \d, column '{column}': no file .*{victim.stem}"):
         layouts.read(tmp_path)
+
+
+@each_table
+def test_a_clip_that_stands_twice_is_named_with_row_and_column(name: str, tmp_path: Path) -> None:
+    TREES[name][1](tmp_path)
+    table = table_of(tmp_path)
+    lines = table.read_text().splitlines()
+    table.write_text("\n".join([*lines, lines[-1]]))
+    last, column = len(lines), COLUMNS_OF[name][0]
+    told = rf"^\S+ row {last + 1}, column '{column}': .* stands twice \(first in \S+ row {last}\)"
+    with pytest.raises(InputError, match=told):
+        layouts.read(tmp_path)
+
+
+@each_table
+def test_a_label_that_cannot_be_is_named_with_row_and_column(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    TREES[name][1](tmp_path)
+    reader = layouts.LAYOUTS[name]
+
+    def build_of_cats(items: Iterable[Item], **given: Any) -> Manifest:
+        return build(items, **given | {"vocabulary": Vocabulary(("cat",), "exclusive")})
+
+    monkeypatch.setattr(reader, "build", build_of_cats)  # no layout gives a vocabulary of its own
+    row, column = 1 if name == "audiofolder" else 2, COLUMNS_OF[name][1]
+    with pytest.raises(InputError, match=rf"^\S+ row {row}, column '{column}': tag '\w+' is not in the vocabulary"):
+        layouts.read(tmp_path, layout=name)
+
+
+def test_a_folder_names_the_file_alone(tmp_path: Path) -> None:
+    item = Item(tmp_path / "dog" / "a.wav", ("dog",), where=str(tmp_path / "dog" / "a.wav"))
+    with pytest.raises(InputError, match=r"a\.wav: no file ") as told:
+        build([item], root=tmp_path, layout="folder")
+    assert "column" not in str(told.value)

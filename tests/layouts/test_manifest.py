@@ -45,7 +45,7 @@ def test_all_columns(tmp_path: Path) -> None:
         ("a.wav,dog,,,,,0,", r"column 'weight': found '0', expected a number above 0"),
         ("a.wav,dog,,,,,,maybe", r"column 'trust': found 'maybe', expected curated or noisy"),
         (",dog,,,,,,", r"row 2, column 'path': found '', expected a file"),
-        ("c.wav,dog,,,,,,", r"row 2: no file .*c.wav"),
+        ("c.wav,dog,,,,,,", r"row 2, column 'path': no file .*c.wav"),
     ],
 )
 def test_a_cell_that_makes_no_sense_is_named(tmp_path: Path, row: str, said: str) -> None:
@@ -64,7 +64,9 @@ def test_a_column_that_is_not_used_is_told(tmp_path: Path, caplog: pytest.LogCap
 
 
 def test_one_clip_on_two_rows_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(LayoutError, match=r"row 3: a.wav stands twice \(first in manifest.csv row 2\).*by \|"):
+    with pytest.raises(
+        LayoutError, match=r"row 3, column 'path': a.wav stands twice \(first in manifest.csv row 2\).*by \|"
+    ):
         read(tmp_path, "path,labels\na.wav,dog\na.wav,rain\n")
 
 
@@ -123,5 +125,5 @@ def test_an_unreadable_table_beside_folders_is_not_passed_over(tmp_path: Path, n
 
 
 def test_a_path_far_too_long_is_a_missing_file(tmp_path: Path) -> None:
-    with pytest.raises(LayoutError, match=r"row 2: no file .*x{300}\.wav; put it there"):
+    with pytest.raises(LayoutError, match=r"row 2, column 'path': no file .*x{300}\.wav; put it there"):
         read(tmp_path, f"path,labels\n{'x' * 300}.wav,dog\n")

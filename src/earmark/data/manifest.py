@@ -54,6 +54,8 @@ class Item:
         weight: what the clip counts in training, above 0.
         unlabelled: tags nobody has decided on for this clip; ('*',) is every tag that is not in `labels`.
         where: for messages, e.g. `meta/esc50.csv row 12`; rows count as a spreadsheet shows them, the header is row 1.
+        path_column, labels_column: for messages, the columns of that row that name the file and its labels; '' where
+            there are no columns.
     """
 
     path: Path
@@ -69,6 +71,12 @@ class Item:
     source: str | None = None
     unlabelled: tuple[str, ...] = ()
     where: str = ""
+    path_column: str = ""
+    labels_column: str = ""
+
+    def at(self, column: str) -> str:
+        """`where`, and the column of it."""
+        return f"{self.where}, column {column!r}" if self.where and column else self.where
 
 
 @dataclass(frozen=True, eq=False)
@@ -307,7 +315,7 @@ def _targets(items: Sequence[Item], vocabulary: Vocabulary) -> tuple[npt.NDArray
     targets = np.zeros((len(items), len(vocabulary)), dtype=np.float32)
     weights = np.ones_like(targets)
     for i, item in enumerate(items):
-        at = item.where or str(item.path)
+        at = item.at(item.labels_column) or str(item.path)
         try:
             columns = [vocabulary.column(tag) for tag in item.labels]
             unknown = slice(None) if "*" in item.unlabelled else [vocabulary.column(tag) for tag in item.unlabelled]
@@ -328,7 +336,7 @@ def _check_files(items: Sequence[Item]) -> None:
     if absent:
         first = absent[0]
         more = f" (and {counted(len(absent) - 1, 'more file')})" if len(absent) > 1 else ""
-        at = f"{first.where}: " if first.where else ""
+        at = f"{first.at(first.path_column)}: " if first.where else ""
         raise LayoutError(f"{at}no file {first.path}{more}; put it there or remove the row.")
 
 
@@ -337,7 +345,8 @@ def _check_twice(items: Sequence[Item], recordings: Sequence[str]) -> None:
     for item, recording in zip(items, recordings, strict=True):
         first = seen.setdefault((recording, item.start_s, item.stop_s), item)
         if first is not item:
+            at, before = item.at(item.path_column) or "manifest", first.where or "an item before"
             raise LayoutError(
-                f"{item.where or 'manifest'}: {recording} stands twice (first in {first.where or 'an item before'}); "
-                "put all its labels into one row, separated by |, or give the rows different start_s and end_s."
+                f"{at}: {recording} stands twice (first in {before}); put all its labels into one row, separated by |, "
+                "or give the rows different start_s and end_s."
             )

@@ -61,7 +61,7 @@ def _items(path: Path, root: Path, locator: Locator) -> list[Item]:
         else:
             labels = split_labels(cell, bar=bar)
         split = split_named(inside[0]) if len(inside) > 1 else ""
-        items.append(rows.item(row, locator.find(file), labels, split=split))
+        items.append(rows.item(row, locator.find(file), labels, ("file_name", column), split=split))
     return items
 
 

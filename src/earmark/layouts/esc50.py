@@ -56,6 +56,8 @@ def _item(root: Path, row: Row, locator: Locator) -> Item:
         licence=("CC BY" if open_licence else "CC BY-NC") if row.text("esc10") else None,
         source=f"https://freesound.org/s/{source}/" if source.isdigit() else None,
         where=row.where,
+        path_column="filename",
+        labels_column="category",
     )
 
 

@@ -57,6 +57,7 @@ def read(root: Path) -> Manifest:
                 row,
                 locator.find(path_here),
                 split_labels(row.cells.get("labels"), bar=bar),
+                _NEEDED,
                 unlabelled=split_labels(row.cells.get("unlabelled"), bar=bar_unlabelled),
             )
         )

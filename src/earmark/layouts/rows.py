@@ -12,8 +12,20 @@ from earmark.layouts.walk import split_named
 OPTIONAL = ("start_s", "end_s", "group", "fold", "split", "weight", "trust", "licence", "license", "source")
 
 
-def item(row: Row, path: Path, labels: tuple[str, ...], *, unlabelled: tuple[str, ...] = (), split: str = "") -> Item:
-    """One clip; `split` is what the file's place says where the row itself says nothing.
+def item(
+    row: Row,
+    path: Path,
+    labels: tuple[str, ...],
+    columns: tuple[str, str],
+    *,
+    unlabelled: tuple[str, ...] = (),
+    split: str = "",
+) -> Item:
+    """One clip.
+
+    Args:
+        columns: the names of those that `path` and `labels` are from, for messages.
+        split: what the file's place says where the row itself says nothing.
 
     Raises:
         LayoutError: a cell that makes no sense; names row and column.
@@ -39,6 +51,8 @@ def item(row: Row, path: Path, labels: tuple[str, ...], *, unlabelled: tuple[str
         source=row.text("source") or None,
         unlabelled=unlabelled,
         where=row.where,
+        path_column=columns[0],
+        labels_column=columns[1],
     )
 
 

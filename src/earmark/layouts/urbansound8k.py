@@ -52,4 +52,6 @@ def _item(root: Path, row: Row, locator: Locator) -> Item:
         licence="CC BY-NC",
         source=f"https://freesound.org/s/{source}/" if source.isdigit() else None,
         where=row.where,
+        path_column="slice_file_name",
+        labels_column="class",
     )
