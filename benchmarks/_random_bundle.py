@@ -14,7 +14,7 @@ from torch import nn
 
 from benchmarks.harness import WORK, data_dir
 from earmark.audio.read import read
-from earmark.bundle.export import export_onnx, tagger_graph
+from earmark.bundle.export import export_onnx
 from earmark.bundle.load import Bundle
 from earmark.bundle.save import write_bundle
 from earmark.bundle.schema import Architecture, BundleHeader, Tags, Windows
@@ -52,7 +52,7 @@ def random_model(name: str, widths: Sequence[int] | None = None) -> RandomModel:
     statistics = front_end.fit_statistics([torch.from_numpy(clips)])
     WORK.mkdir(parents=True, exist_ok=True)
     graph = WORK / f"{name}.onnx"
-    export_onnx(tagger_graph([(front_end, net)]), graph, clips)
+    export_onnx([(front_end, net)], graph, clips)
     header = BundleHeader(
         name=name,
         vocabulary=Tags(tags=tuple(f"tag{number}" for number in range(N_TAGS)), kind="exclusive"),

@@ -1,6 +1,7 @@
 """From a trained net to `model.onnx`: samples in, logits and embedding out, the front end inside.
 
-The export is gated: what onnxruntime computes from the file must agree with torch on real clips, or there is no file.
+The export is gated: what onnxruntime computes from the file must agree on real clips with what was trained, which is
+`LogMel` and the net and not the form that they are exported in, or there is no file.
 """
 
 from __future__ import annotations
@@ -8,7 +9,9 @@ from __future__ import annotations
 import logging
 import warnings
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +24,28 @@ from earmark.errors import ExportError
 from earmark.features.torch import LogMel
 
 TOLERANCE = 1e-4
-"""Largest difference of a logit between torch and onnxruntime, absolute, or relative where logits are above 1."""
+"""Largest disagreement between torch and onnxruntime, of logits and of embeddings alike: see `Disagreement`."""
+
+TrainedNets: TypeAlias = Sequence[tuple[LogMel, nn.Module]]
+"""Each net behind its front end, as they were trained; one, or the nets of an ensemble."""
+
+
+@dataclass(frozen=True)
+class Disagreement:
+    """How far onnxruntime is from the trained modules, at worst.
+
+    Attributes:
+        logits: difference of a logit, absolute, or relative to the logit's size where that is above 1.
+        embedding: length of a clip's difference, relative to the root mean square of the clips' lengths: an
+            embedding's scale is the net's own, and refusal and drift measure distances in it.
+    """
+
+    logits: float
+    embedding: float
+
+    @property
+    def accepted(self) -> bool:
+        return self.logits <= TOLERANCE and self.embedding <= TOLERANCE
 
 
 class TaggerGraph(nn.Module):
@@ -49,27 +73,37 @@ class EnsembleGraph(nn.Module):
         return torch.stack(logits).mean(dim=0), torch.cat(embeddings, dim=1)
 
 
-def tagger_graph(members: Sequence[tuple[LogMel, nn.Module]]) -> nn.Module:
-    """The graph of one net, or of an ensemble, in evaluation mode and in the form that exports well."""
-    graphs = [TaggerGraph(front_end.for_export(), net) for front_end, net in members]
+def trained_graph(members: TrainedNets) -> nn.Module:
+    """What was trained as one module in evaluation mode: `LogMel` (its precise form) and net, of one or of several."""
+    return _joined([TaggerGraph(front_end, net) for front_end, net in members])
+
+
+def tagger_graph(members: TrainedNets) -> nn.Module:
+    """The same in the form that exports well: front ends by `LogMel.for_export`."""
+    return _joined([TaggerGraph(front_end.for_export(), net) for front_end, net in members])
+
+
+def _joined(graphs: Sequence[TaggerGraph]) -> nn.Module:
     graph = graphs[0] if len(graphs) == 1 else EnsembleGraph(graphs)
     return graph.eval().cpu().float()
 
 
-def export_onnx(graph: nn.Module, path: Path, clips: npt.NDArray[np.float32]) -> float:
-    """Write `graph` as ONNX and prove it.
+def export_onnx(members: TrainedNets, path: Path, clips: npt.NDArray[np.float32]) -> Disagreement:
+    """Write one net, or an ensemble, as ONNX and prove it against what was trained.
 
     Args:
-        graph: samples (b, n) -> logits, embedding; any batch size b, n as in `clips`.
+        members: front ends and nets; they are moved to the CPU and set to evaluation mode. The graph takes samples
+            (b, n) of any batch size b, n as in `clips`, and gives logits and embedding.
         path: of the file.
         clips: (b, n) float32, b >= 2: real windows on which torch and onnxruntime must agree.
 
     Returns:
-        The largest difference between their logits.
+        How far they are apart.
 
     Raises:
-        ExportError: they differ by more than TOLERANCE; the file is removed.
+        ExportError: logits or embeddings differ by more than TOLERANCE; the file is removed.
     """
+    graph = tagger_graph(members)
     example = torch.from_numpy(clips[:2].copy())
     batch = torch.export.Dim("batch", min=1, max=65536)
     noisy = tuple(logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir"))
@@ -94,30 +128,48 @@ def export_onnx(graph: nn.Module, path: Path, clips: npt.NDArray[np.float32]) ->
     finally:
         for log, level in zip(noisy, levels, strict=True):
             log.setLevel(level)
-    difference = disagreement(graph, path, clips)
-    if not difference <= TOLERANCE:
+    found = disagreement(members, path, clips)
+    if not found.accepted:
         path.unlink()
+        parts = {"logits": found.logits, "embeddings": found.embedding}
+        apart = " and ".join(f"{name} by {by:.2g}" for name, by in parts.items() if not by <= TOLERANCE)
         raise ExportError(
-            f"{path.name}: onnxruntime and torch differ by {difference:.2g} on {len(clips)} real clips, at most "
-            f"{TOLERANCE:g} is accepted; no model was written. Please report this with the recipe."
+            f"{path.name}: onnxruntime and the trained net differ in their {apart} on {len(clips)} real clips, at most "
+            f"{TOLERANCE:g} is accepted; no model was written. {_next_step(members)}"
         )
-    return difference
+    return found
 
 
-def disagreement(graph: nn.Module, path: Path, clips: npt.NDArray[np.float32]) -> float:
-    """Largest difference of a logit, absolute or relative to the logit's size where that is above 1."""
+def disagreement(members: TrainedNets, path: Path, clips: npt.NDArray[np.float32]) -> Disagreement:
+    """How far the ONNX file at `path` is from `members` on `clips` (b, n); infinite where a number is not finite."""
     options = ort.SessionOptions()
     options.log_severity_level = 3
     session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    worst = 0.0
+    trained = trained_graph(members)
+    off, apart, lengths = 0.0, [], []
     with torch.no_grad():
         for first in range(0, len(clips), 16):
             batch = np.ascontiguousarray(clips[first : first + 16])
-            expected = graph(torch.from_numpy(batch))[0].numpy()
-            found = session.run(["logits"], {"samples": batch})[0]
-            error = np.abs(found - expected) / np.maximum(1.0, np.abs(expected))
-            worst = max(worst, float(error.max())) if np.isfinite(error).all() else np.inf
-    return worst
+            logits, embedding = (output.numpy() for output in trained(torch.from_numpy(batch)))
+            found = session.run(["logits", "embedding"], {"samples": batch})
+            error = np.abs(found[0] - logits) / np.maximum(1.0, np.abs(logits))
+            if not (np.isfinite(error).all() and np.isfinite(found[1] - embedding).all()):
+                return Disagreement(np.inf, np.inf)
+            off = max(off, float(error.max()))
+            apart.append(np.linalg.norm((found[1] - embedding).astype(np.float64), axis=1))
+            lengths.append(np.linalg.norm(embedding.astype(np.float64), axis=1))
+    usual = float(np.sqrt(np.mean(np.concatenate(lengths) ** 2)))
+    return Disagreement(off, float(np.concatenate(apart).max()) / max(usual, float(np.finfo(np.float32).tiny)))
+
+
+def _next_step(members: TrainedNets) -> str:
+    spec = members[0][0].spec
+    if spec.scaling == "ln":
+        return (
+            f"Bands of next to nothing count for much where front_end.ln_offset is as small as {spec.ln_offset:g}: "
+            "choose a larger one."
+        )
+    return "Please report this with the recipe."
 
 
 def weights_bytes(net: nn.Module, front_end: LogMel) -> bytes:

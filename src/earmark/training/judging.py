@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from earmark.bundle.export import export_onnx, tagger_graph
+from earmark.bundle.export import export_onnx, trained_graph
 from earmark.bundle.load import load_bundle
 from earmark.bundle.save import write_bundle
 from earmark.bundle.schema import MODEL_NAME, Architecture, BundleHeader, Calibration, Refusal, Tags, Windows
@@ -173,14 +173,17 @@ def draft(members: list[Trained], folder: Path) -> Tagger:
     """Export, prove the export on real clips, and wrap it so that the Tagger can speak before the model is whole."""
     task = members[0].task
     onnx = folder.with_suffix(".onnx")
-    graph = tagger_graph([(member.fitted.front_end, member.fitted.net) for member in members])
+    nets = [(member.fitted.front_end, member.fitted.net) for member in members]
     rng = np.random.default_rng(task.seed)
     rows = np.concatenate([task.train, task.val])
     clips = clip_batches(task.prepared, task.recipe).crops(rng.choice(rows, GATE_CLIPS, len(rows) < GATE_CLIPS), rng)
-    difference = export_onnx(graph, onnx, clips)
-    log.info("exported: onnxruntime and torch agree within %.1g on %d real clips", difference, len(clips))
+    apart = export_onnx(nets, onnx, clips)
+    log.info(
+        "exported: onnxruntime and the trained net agree within %.1g (embeddings %.1g) on %d real clips",
+        apart.logits, apart.embedding, len(clips),
+    )  # fmt: skip
     with torch.no_grad():
-        size = int(graph(torch.from_numpy(clips[:2]))[1].shape[1])
+        size = int(trained_graph(nets)(torch.from_numpy(clips[:2]))[1].shape[1])
     spec, ran = task.recipe.front_end, members[0].fitted.recipe
     header = BundleHeader(
         name=folder.name,

@@ -1,0 +1,108 @@
+"""The gate between a trained net and its file: a wrong export form, seen by logits or by embeddings, makes no file."""
+
+from __future__ import annotations
+
+from dataclasses import astuple
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from earmark.audio.read import read
+from earmark.bundle.export import TOLERANCE, disagreement, export_onnx
+from earmark.errors import ExportError
+from earmark.features.spec import FeatureSpec
+from earmark.features.torch import LogMel
+from earmark.models import build
+
+FIELDS = {"sample_rate_hz": 8000, "clip_s": 1.0, "n_fft": 256, "hop_length": 100, "n_mels": 16, "fmax_hz": 4000.0}
+SPEC = FeatureSpec(**FIELDS)
+LN_SPEC = FeatureSpec(**FIELDS, scaling="ln", ln_offset=1e-9)
+
+
+class TwiceAsLoud(nn.Module):
+    def __init__(self, inner: nn.Module) -> None:
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, samples: Tensor) -> Tensor:
+        return self.inner(2.0 * samples)
+
+
+class WronglyExported(LogMel):
+    """Right in training, and 6 dB off in the form that is exported."""
+
+    def for_export(self, n_samples: int | None = None) -> nn.Module:
+        return TwiceAsLoud(super().for_export(n_samples))
+
+
+class OtherScale(nn.Module):
+    """A net whose embedding is longer or shorter by a factor."""
+
+    def __init__(self, net: nn.Module, factor: float) -> None:
+        super().__init__()
+        self.net = net
+        self.factor = factor
+
+    def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        logits, embedding = self.net(features)
+        return logits, self.factor * embedding
+
+
+@pytest.fixture(scope="module")
+def clips(data_dir: Path) -> np.ndarray:
+    """(4, 8000) float32: four spoken digits."""
+    paths = sorted((data_dir / "spoken_digits").glob("*.wav"))[:200:50]
+    return np.stack([np.resize(read(path, sample_rate_hz=8000).samples, 8000) for path in paths]).astype(np.float32)
+
+
+def random_net() -> nn.Module:
+    torch.manual_seed(0)
+    return build("small-cnn", {"widths": [8, 8]}, n_tags=3, shape=SPEC.shape()).eval()
+
+
+def test_a_right_export_agrees_with_the_trained_modules(clips: np.ndarray, tmp_path: Path) -> None:
+    members = [(LogMel(SPEC), random_net()), (LogMel(SPEC), random_net())]
+    apart = export_onnx(members, tmp_path / "model.onnx", clips)
+    assert (tmp_path / "model.onnx").exists()
+    assert max(astuple(apart)) <= TOLERANCE == 1e-4
+    # of two nets that differ in the scale of their embedding alone, the logits say nothing
+    for factor in (0.5, 1.001):
+        others = [(front_end, OtherScale(net, factor)) for front_end, net in members]
+        found = disagreement(others, tmp_path / "model.onnx", clips)
+        assert found.logits <= TOLERANCE
+        assert not found.accepted
+
+
+@pytest.mark.parametrize(
+    ("spec", "step"), [(SPEC, "report this"), (LN_SPEC, "front_end.ln_offset is as small as 1e-09")]
+)
+def test_a_wrong_export_form_makes_no_file(spec: FeatureSpec, step: str, clips: np.ndarray, tmp_path: Path) -> None:
+    with pytest.raises(
+        ExportError,
+        match=rf"model\.onnx: .* differ in their logits by [\d.e-]+ and embeddings by [\d.e-]+ on 4 real .*{step}",
+    ):
+        export_onnx([(WronglyExported(spec), random_net())], tmp_path / "model.onnx", clips)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("factor", [1e-6, 1.0, 1e6])
+def test_an_embedding_that_logits_do_not_show_is_gated_whatever_its_scale(
+    factor: float, clips: np.ndarray, tmp_path: Path
+) -> None:
+    net = random_net()
+    nn.init.zeros_(net.head.weight)  # type: ignore[union-attr, arg-type]
+    members = [(WronglyExported(SPEC), OtherScale(net, factor))]
+    with pytest.raises(ExportError, match=r"differ in their embeddings by 0\.\d+ on 4 real clips, at most 0\.0001"):
+        export_onnx(members, tmp_path / "model.onnx", clips)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_numbers_that_are_not_finite_are_no_agreement(clips: np.ndarray, tmp_path: Path) -> None:
+    net = random_net()
+    export_onnx([(LogMel(SPEC), net)], tmp_path / "model.onnx", clips)
+    broken = random_net()
+    nn.init.constant_(broken.head.bias, float("nan"))  # type: ignore[union-attr, arg-type]
+    assert astuple(disagreement([(LogMel(SPEC), broken)], tmp_path / "model.onnx", clips)) == (np.inf, np.inf)
