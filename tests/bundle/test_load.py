@@ -10,7 +10,7 @@ import pytest
 
 from earmark.bundle.load import Bundle, is_bundle, load_bundle
 from earmark.bundle.save import update_bundle, write_bundle
-from earmark.bundle.schema import render
+from earmark.bundle.schema import Architecture, render
 from earmark.errors import BundleError
 
 
@@ -63,6 +63,14 @@ def test_a_newer_format_is_refused_by_name_whatever_else_is_in_it(bundle: Bundle
     (bundle.path / "earmark.json").write_text('{"format_version": 2, "quantum": true}')
     with pytest.raises(BundleError, match=r"model format 2.*up to 1.*pip install --upgrade earmark"):
         load_bundle(bundle.path)
+
+
+def test_a_header_of_before_discriminants_were_named_has_none(bundle: Bundle):
+    rewrite(bundle, architecture={"name": "small-cnn", "arguments": {"width": 16}, "members": 1})
+    assert b"discriminant" not in (bundle.path / "earmark.json").read_bytes()
+    found = load_bundle(bundle.path).header.architecture
+    assert found == Architecture(name="small-cnn", arguments={"width": 16})
+    assert found.discriminant == 0.0
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,6 @@ from earmark.cli.console import Console
 from earmark.cli.train import show, summary
 from earmark.errors import BundleError, InputError, Interrupted, RecipeError
 from earmark.models import build
-from earmark.models.discriminant import Discriminant, WithDiscriminant
 from earmark.recipes import load_recipe
 from earmark.settings import Settings
 from earmark.tagging.tagger import load
@@ -116,10 +115,16 @@ def test_the_published_state_dict_loads_without_pickle_and_gives_what_the_model_
     (named,) = report.glob("best_epoch_030_acc_*_seed_0.pt")
     state = torch.load(report / "best_model.pt", weights_only=True)
     assert named.read_bytes() == (report / "best_model.pt").read_bytes()
-    spec = trained.plan.recipe.front_end
-    arguments = trained.plan.recipe.model.arguments
-    net: torch.nn.Module = build("small-cnn", arguments, n_tags=3, shape=spec.shape())
-    net = WithDiscriminant(net, Discriminant(3, spec.shape()), trained.plan.recipe.model.discriminant).eval()
+    header = load_bundle(trained.out).header
+    assert header.architecture.discriminant == 0.5  # the recipe's default
+    net = build(
+        header.architecture.name,
+        header.architecture.arguments,
+        n_tags=3,
+        shape=header.front_end.shape(),
+        members=header.architecture.members,
+        discriminant=header.architecture.discriminant,
+    ).eval()
     net.load_state_dict(state)
     tagger = load(trained.out)
     samples = read(sorted((sounds / "Clarinet").glob("*.ogg"))[0], sample_rate_hz=tagger.sample_rate_hz).samples

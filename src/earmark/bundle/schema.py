@@ -88,11 +88,19 @@ class Windows(_Part):
 
 
 class Architecture(_Part):
-    """The net: its name in `earmark.models`, what it is built with, and how many of its kind answer as one."""
+    """The net, as `earmark.models.build` builds it again for the header's tags and the shape of its front end.
+
+    Attributes:
+        name: in `earmark.models`.
+        arguments: what it is built with.
+        members: how many of its kind answer as one.
+        discriminant: share of the vote of a linear discriminant beside it; 0, as in headers without the field: none.
+    """
 
     name: str
     arguments: dict[str, JsonValue] = {}
     members: int = Field(default=1, ge=1)
+    discriminant: float = Field(default=0.0, ge=0.0)
 
 
 class Calibration(_Part):

@@ -10,6 +10,7 @@ from typing import Any
 from torch import nn
 
 from earmark.errors import RecipeError
+from earmark.models.discriminant import Discriminant, WithDiscriminant
 from earmark.models.members import Members
 from earmark.models.reference import ConvFlat, ConvGap, SaxNet
 from earmark.models.small_cnn import SmallCNN
@@ -26,9 +27,18 @@ _GIVEN = ("n_tags", "in_channels", "picture")
 
 
 def build(
-    name: str, arguments: Mapping[str, Any], *, n_tags: int, shape: tuple[int, int, int], members: int = 1
+    name: str,
+    arguments: Mapping[str, Any],
+    *,
+    n_tags: int,
+    shape: tuple[int, int, int],
+    members: int = 1,
+    discriminant: float = 0.0,
 ) -> nn.Module:
     """The net `name` for pictures of `shape` (channels, bands, frames) and `n_tags` tags; or `members` of it as one.
+
+    With `discriminant` above 0 one that has learnt nothing yet votes beside it with that share, for weights that
+    are to be loaded; in training one joins the net when both are fitted.
 
     Raises:
         RecipeError: no such net, or an argument it does not take; the nearest right one is named.
@@ -52,4 +62,5 @@ def build(
         raise RecipeError(
             f"recipe field model: {name} cannot be built for a picture of {shape} with {dict(arguments)}: {error}"
         ) from None
-    return nets[0] if members == 1 else Members(nets)
+    net = nets[0] if members == 1 else Members(nets)
+    return WithDiscriminant(net, Discriminant(n_tags, shape), discriminant) if discriminant else net

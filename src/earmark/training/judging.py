@@ -30,6 +30,7 @@ from earmark.evaluation.predict import ClipPredictions, predict
 from earmark.metrics import unknown
 from earmark.metrics.classification import Floats
 from earmark.metrics.unknown import Arrays
+from earmark.models.discriminant import WithDiscriminant
 from earmark.tagging.tagger import Tagger
 from earmark.training.feeding import Task, clip_batches
 from earmark.training.keeping import Fitted
@@ -184,7 +185,7 @@ def draft(members: list[Trained], folder: Path) -> Tagger:
     )  # fmt: skip
     with torch.no_grad():
         size = int(trained_graph(nets)(torch.from_numpy(clips[:2]))[1].shape[1])
-    spec, ran = task.recipe.front_end, members[0].fitted.recipe
+    spec, ran, net = task.recipe.front_end, members[0].fitted.recipe, members[0].fitted.net
     header = BundleHeader(
         name=folder.name,
         vocabulary=Tags.of(task.manifest.vocabulary),
@@ -195,7 +196,13 @@ def draft(members: list[Trained], folder: Path) -> Tagger:
             padding=spec.padding,
             overlap=task.recipe.tagging.overlap,
         ),
-        architecture=Architecture(name=ran.model.name, arguments=ran.model.arguments, members=ran.model.members),
+        architecture=Architecture(
+            name=ran.model.name,
+            arguments=ran.model.arguments,
+            members=ran.model.members,
+            # of the net and not of the recipe: with several tags at once no discriminant is fitted
+            discriminant=net.share if isinstance(net, WithDiscriminant) else 0.0,
+        ),
         members=len(members),
         embedding_size=size,
     )

@@ -13,7 +13,6 @@ from torch import nn
 from earmark.bundle.export import weights_bytes
 from earmark.features.torch import LogMel
 from earmark.models import build
-from earmark.models.discriminant import Discriminant, WithDiscriminant
 from earmark.recipes import Recipe, parse_recipe, render_recipe
 from earmark.training.guards import Finding, OneBatch
 
@@ -76,10 +75,14 @@ def recall(folder: Path, n_tags: int) -> Fitted | None:
     recipe = parse_recipe(content["recipe"])
     state = load_safetensors((folder / "net.safetensors").read_bytes())
     chosen = recipe.model
-    shape = recipe.front_end.shape()
-    net = build(chosen.name, chosen.arguments, n_tags=n_tags, shape=shape, members=chosen.members)
-    if "net.discriminant.weight" in state:
-        net = WithDiscriminant(net, Discriminant(n_tags, shape), chosen.discriminant)
+    net = build(
+        chosen.name,
+        chosen.arguments,
+        n_tags=n_tags,
+        shape=recipe.front_end.shape(),
+        members=chosen.members,
+        discriminant=chosen.discriminant if "net.discriminant.weight" in state else 0.0,
+    )
     front_end = LogMel(recipe.front_end)
     for prefix, module in (("net.", net), ("front_end.", front_end)):
         module.load_state_dict({k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)})
