@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from earmark.training.device import Device
 
-CPU = Device("cpu", 1, False, "a processor")
+CPU = Device("cpu", False, "a processor")
 PICTURE = [
     "model.members=1",
     "optimiser.weight_decay=0.02",

@@ -21,14 +21,12 @@ log = logging.getLogger("earmark.training")
 class Device:
     """Attributes:
 
-    accelerator: `cpu` or `cuda`, as Lightning calls them.
-    count: GPUs, or 1.
+    accelerator: `cpu` or `cuda` (one GPU, the first), as Lightning calls them.
     bf16: compute in bfloat16 under autocast.
     name: for people.
     """
 
     accelerator: Literal["cpu", "cuda"]
-    count: int
     bf16: bool
     name: str
 
@@ -55,7 +53,11 @@ def choose_device(choice: DeviceChoice, precision: Literal["auto", "bf16", "floa
             "--device cuda: torch sees no CUDA GPU here; use --device cpu, or install a CUDA build of torch."
         )
     if choice == "cpu" and present:
-        log.warning("a GPU (%s) stands idle: --device auto would use it", torch.cuda.get_device_name(0))
+        count, name = torch.cuda.device_count(), torch.cuda.get_device_name(0)
+        if count > 1:
+            log.warning("%d GPUs stand idle: --device auto would use the first (%s)", count, name)
+        else:
+            log.warning("a GPU (%s) stands idle: --device auto would use it", name)
     if choice == "auto" and not present and Path("/dev/nvidia0").exists():
         log.warning(
             "there is an NVIDIA GPU, but this torch (%s) cannot use it: install a CUDA build of torch",
@@ -64,9 +66,17 @@ def choose_device(choice: DeviceChoice, precision: Literal["auto", "bf16", "floa
     if present and choice != "cpu":
         count = torch.cuda.device_count()
         bf16 = precision == "bf16" or (precision == "auto" and torch.cuda.is_bf16_supported(including_emulation=False))
-        return Device("cuda", count, bf16, f"{count} x {torch.cuda.get_device_name(0)}")
+        name = torch.cuda.get_device_name(0)
+        if count > 1:
+            rest = f"{count - 1} other GPUs stand" if count > 2 else "another GPU stands"
+            log.warning(
+                "one GPU (%s) is used and %s idle: a training runs on one; CUDA_VISIBLE_DEVICES chooses which",
+                name,
+                rest,
+            )
+        return Device("cuda", bf16, name)
     bf16 = precision == "bf16" or (precision == "auto" and cpu_computes_bf16())
-    return Device("cpu", 1, bf16, f"{counted(torch.get_num_threads(), 'thread')} of {cpu_name()}")
+    return Device("cpu", bf16, f"{counted(torch.get_num_threads(), 'thread')} of {cpu_name()}")
 
 
 def cpu_computes_bf16() -> bool:
