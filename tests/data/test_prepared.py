@@ -13,7 +13,7 @@ from earmark.audio.fingerprint import find_copies
 from earmark.audio.read import read
 from earmark.audio.write import write
 from earmark.data.manifest import Item, build
-from earmark.data.store import Store
+from earmark.data.store import Checked, Store
 from earmark.errors import CacheError, InputError
 from earmark.types import Reason
 
@@ -86,14 +86,63 @@ def test_fingerprints_find_a_copy_at_another_gain_and_are_computed_once(
     assert all(np.array_equal(again.fingerprint(i), found[i]) for i in range(4))
 
 
-def test_a_damaged_copy_is_noticed_when_it_is_read_and_mended_by_verify(tmp_path: Path) -> None:
-    manifest = manifest_of(sounds(tmp_path / "data", 2), tmp_path)
-    run(manifest, tmp_path / "cache")
-    (shard,) = (tmp_path / "cache" / "audio" / str(RATE) / "shards").iterdir()
+def flip(cache: Path, byte: int) -> None:
+    """One bit of the only shard."""
+    (shard,) = (cache / "audio" / str(RATE) / "shards").iterdir()
     with shard.open("r+b") as file:
-        file.seek(100)
-        file.write(b"\xff\x7f")
-    prepared = run(manifest, tmp_path / "cache")
+        file.seek(byte)
+        (value,) = file.read(1)
+        file.seek(byte)
+        file.write(bytes([value ^ 64]))
+
+
+def test_a_damaged_copy_is_decoded_anew_before_a_run_begins(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    manifest = manifest_of(sounds(tmp_path / "data", 3), tmp_path)
+    before = run(manifest, tmp_path / "cache").gather([0, 1, 2], [0, 0, 0], 4000)[0]
+    flip(tmp_path / "cache", 8101)  # 4000 samples of two bytes each: the second recording
+    caplog.clear()
+    mended = run(manifest, tmp_path / "cache")
+    assert caplog.messages == [f"{tmp_path}/data/001.wav: its prepared copy is damaged on disk and is made anew."]
+    assert np.array_equal(mended.gather([0, 1, 2], [0, 0, 0], 4000)[0], before)
+    caplog.clear()
+    assert np.array_equal(run(manifest, tmp_path / "cache").samples(1), before[1])
+    assert caplog.messages == []
+    assert Store(tmp_path / "cache", RATE).verify() == Checked(entries=3, damaged=0)
+
+
+def test_several_damaged_copies_are_one_warning_and_copies_of_a_file_share_the_cure(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    first, second = sounds(tmp_path / "data", 2)
+    twin = first.with_name("twin.wav")
+    twin.write_bytes(first.read_bytes())
+    manifest = manifest_of([first, second, twin], tmp_path)
+    before = run(manifest, tmp_path / "cache").gather([0, 1, 2], [0, 0, 0], 4000)[0]
+    for byte in (1, 15_999):
+        flip(tmp_path / "cache", byte)
+    caplog.clear()
+    after = run(manifest, tmp_path / "cache").gather([0, 1, 2], [0, 0, 0], 4000)[0]
+    assert caplog.messages == [
+        f"{first}: its prepared copy is damaged on disk and is made anew; so are those of 2 more."
+    ]
+    assert np.array_equal(before, after)
+
+
+def test_a_damaged_copy_whose_file_is_gone_is_left_out(tmp_path: Path) -> None:
+    paths = sounds(tmp_path / "data", 2)
+    manifest = manifest_of(paths, tmp_path)
+    run(manifest, tmp_path / "cache")
+    flip(tmp_path / "cache", 100)
+    paths[0].unlink()
+    left = run(manifest, tmp_path / "cache")
+    assert [(found.path, found.reason) for found in left.quarantine] == [(str(paths[0]), "missing")]
+    assert len(left) == 1
+
+
+def test_damage_that_comes_later_is_noticed_when_it_is_read_and_mended_by_verify(tmp_path: Path) -> None:
+    manifest = manifest_of(sounds(tmp_path / "data", 2), tmp_path)
+    prepared = run(manifest, tmp_path / "cache")  # just written, so not compared yet
+    flip(tmp_path / "cache", 100)
     with pytest.raises(CacheError, match="earmark cache verify"):
         prepared.gather([0, 1], [0, 0], 4000)
     assert Store(tmp_path / "cache", RATE).verify().damaged == 1

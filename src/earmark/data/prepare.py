@@ -11,6 +11,7 @@ from collections.abc import Generator, Iterable
 from pathlib import Path
 
 from earmark.audio.pool import Outcome, map_files, time_limits
+from earmark.data.checking import compare
 from earmark.data.decode import Decoded, Job, decode, hash_file
 from earmark.data.housekeeping import size_words
 from earmark.data.manifest import Manifest
@@ -51,7 +52,7 @@ def prepare(
     shard_bytes: int = SHARD_BYTES,
     open_file: OpenFile | None = None,
 ) -> Prepared:
-    """Decode what is not in the store yet, and give back samples to slice.
+    """Decode what is not in the store yet or is damaged there, and give back samples to slice.
 
     Safe to kill at any moment and to run in several processes at once: what was finished is not done again.
 
@@ -75,7 +76,9 @@ def prepare(
     bad: dict[str, Quarantined] = {}
     failed: dict[str, Quarantined] = {}  # in this run, for reasons that are not remembered
     keys: dict[str, str] = {}  # uri -> file_sha256
-    for attempt in range(3):  # again only where another process pruned the store meanwhile
+    fresh: set[str] = set()
+    sound: frozenset[str] = frozenset()
+    for attempt in range(3):  # again only where another process pruned the store meanwhile, or a copy is damaged
         with store.writer(open_file=open_file) as writer:
             todo = _look_up(store, writer, uris, keys, bad, failed, retry=retry and attempt == 0)
             if todo:
@@ -90,10 +93,21 @@ def prepare(
                 if todo:
                     raise
                 _log.warning("%s Everything was prepared before, so this run goes on.", error)
+        fresh |= {keys[uri] for uri, _ in todo if uri in keys}
         if all(key in store.entries for key in keys.values()):
-            break
+            compared = compare(store, set(keys.values()) - fresh - sound, workers=workers)
+            sound |= compared.sound
+            if not compared.damaged:
+                break
+            damaged = [uri for uri, key in keys.items() if key in compared.damaged]
+            more = f"; so are those of {len(damaged) - 1} more" if len(damaged) > 1 else ""
+            _log.warning("%s: its prepared copy is damaged on disk and is made anew%s.", damaged[0], more)
+            store.drop(compared.damaged)
     else:
-        raise CacheError(f"{store.folder}: prepared audio keeps vanishing; stop what prunes it, then run this again.")
+        raise CacheError(
+            f"{store.folder}: prepared audio keeps vanishing or changing; stop what prunes it, or name a folder on "
+            "another disk with EARMARK_CACHE_DIR, then run this again."
+        )
     warned = [store.entries[key] for key in dict.fromkeys(keys.values()) if store.entries[key].warning]
     for entry in warned[:5]:
         _log.warning("%s", entry.warning)
@@ -107,7 +121,7 @@ def prepare(
         # what inspect may not find again
         for item in list(failed.values())[:5]:
             _log.warning("%s", item.message)
-    return Prepared.of(manifest, store, keys, list(bad.values()))
+    return Prepared.of(manifest, store, keys, list(bad.values()), sound=sound)
 
 
 def _look_up(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import zlib
+from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
@@ -86,8 +87,17 @@ class Prepared:
     _fingerprints: dict[str, bytes] = field(repr=False)  # by file_sha256, filled when first asked for
 
     @classmethod
-    def of(cls, manifest: Manifest, store: Store, keys: dict[str, str], quarantine: list[Quarantined]) -> Prepared:
-        """Slices for `manifest`. `keys` maps the uri of every usable file to its key in `store`."""
+    def of(
+        cls,
+        manifest: Manifest,
+        store: Store,
+        keys: dict[str, str],
+        quarantine: list[Quarantined],
+        *,
+        sound: Collection[str] = frozenset(),
+    ) -> Prepared:
+        """Slices for `manifest`. `keys` maps the uri of every usable file to its key in `store`; recordings of the keys
+        `sound` have been compared with their checksums, the others are when they are first touched."""
         rate = store.sample_rate_hz
         uris = [uri for uri in dict.fromkeys(manifest.rows["uri"]) if uri in keys]
         entries = [store.entries[keys[uri]] for uri in uris]
@@ -119,7 +129,7 @@ class Prepared:
             _starts=starts[keep],
             _stops=stops[keep],
             _crcs=np.array([entry.crc32 for entry in entries], np.uint32),
-            _checked=np.zeros(len(entries), np.bool_),
+            _checked=np.array([entry.file_sha256 in sound for entry in entries], np.bool_),
             _store=store,
             _fingerprints={},
         )

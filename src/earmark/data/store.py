@@ -21,7 +21,7 @@ import os
 import time
 import uuid
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -262,6 +262,15 @@ class Store:
                 self._write_tables(good, self.files.values())
         self.refresh()
         return Checked(len(entries), damaged)
+
+    def drop(self, keys: Collection[str]) -> None:
+        """Forget these recordings, so that the next look decodes them anew; their bytes stay until they are pruned."""
+        with locked(self.folder / "lock"):
+            self._merge()
+            self.refresh()
+            rows = (row for row in read_rows(self.folder / "index.parquet", Entry) if row.file_sha256 not in keys)
+            self._write_tables(rows, self.files.values())
+        self.refresh()
 
     def is_whole(self, entry: Entry) -> bool:
         """Whether the recording's samples have the checksum that was noted when they were written."""
