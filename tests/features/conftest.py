@@ -1,4 +1,4 @@
-"""The front ends of the five systems (and the default), and real clips to try them on."""
+"""The front ends of the shipped recipes and of systems without one, and real clips to try them on."""
 
 from __future__ import annotations
 
@@ -12,17 +12,11 @@ import soundfile
 import soxr
 
 from earmark.features.spec import FeatureSpec
+from earmark.recipes import load_recipe, recipe_names
 
+# Front ends of systems that no recipe is shipped for; those of the shipped recipes are taken from the recipes.
 SYSTEMS: dict[str, dict[str, Any]] = {
     "default": {},
-    "sax": {
-        "sample_rate_hz": 22_050, "clip_s": 5.0, "n_fft": 2048, "hop_length": 256, "n_mels": 512, "fmin_hz": 0.0,
-        "fmax_hz": None, "db_ref": "max", "resize": [128, 108], "normalise": "clip-minmax-symmetric",
-    },
-    "drone-car-speech": {
-        "sample_rate_hz": 16_000, "clip_s": 2.0, "n_fft": 1024, "hop_length": 512, "n_mels": 64, "fmin_hz": 0.0,
-        "fmax_hz": None, "db_ref": "max", "normalise": "clip-minmax", "pad_mode": "constant",
-    },
     "freesound2019": {
         "sample_rate_hz": 44_100, "clip_s": 2.0, "n_fft": 2560, "win_length": 1024, "hop_length": 690, "n_mels": 128,
         "fmin_hz": 20.0, "fmax_hz": 20_000.0, "mel_scale": "htk", "mel_norm": None, "top_db": 60.0,
@@ -38,6 +32,10 @@ SYSTEMS: dict[str, dict[str, Any]] = {
         "patch_hop": 12, "padding": "noise", "normalise": "band-statistics",
     },
 }  # fmt: skip
+FRONT_ENDS: dict[str, FeatureSpec] = {
+    **{name: load_recipe(name).front_end for name in recipe_names()},
+    **{name: FeatureSpec(**fields) for name, fields in SYSTEMS.items()},
+}
 
 CLIPS = (
     "esc10/audio/*.ogg",
@@ -48,10 +46,10 @@ CLIPS = (
 )
 
 
-@pytest.fixture(params=sorted(SYSTEMS))
+@pytest.fixture(params=sorted(FRONT_ENDS))
 def spec(request: pytest.FixtureRequest) -> FeatureSpec:
-    """Each system's front end in turn."""
-    return FeatureSpec(**SYSTEMS[request.param])
+    """Each front end in turn."""
+    return FRONT_ENDS[request.param]
 
 
 @pytest.fixture(scope="session")

@@ -3,11 +3,13 @@ from __future__ import annotations
 import librosa
 import numpy as np
 import pytest
+import soxr
 
 from earmark.errors import InputError
 from earmark.features.reference import log_mel, loudest_start, scaled_mel, with_deltas
 from earmark.features.spec import FeatureSpec
 from earmark.features.statistics import BandStatistics
+from earmark.recipes import load_recipe
 
 
 def noise(n: int, seed: int = 0) -> np.ndarray:
@@ -87,3 +89,13 @@ def test_statistics_of_another_front_end_are_refused() -> None:
     statistics = BandStatistics(np.zeros((1, 128)), np.ones((1, 128)))
     with pytest.raises(InputError, match="128 bands, the front end has 1 and 64"):
         log_mel(noise(160_000), FeatureSpec(), statistics)
+
+
+def test_drone_car_speechs_picture_is_made_with_librosas_defaults(recordings: list[tuple[np.ndarray, int]]) -> None:
+    spec = load_recipe("drone-car-speech").front_end
+    for samples, rate in recordings:
+        clip = np.resize(soxr.resample(samples, rate, 16_000), 32_000).astype(np.float32)
+        bands = librosa.feature.melspectrogram(y=clip, sr=16_000, n_fft=1024, hop_length=512, n_mels=64)
+        decibels = librosa.power_to_db(bands, ref=np.max)
+        unit = (decibels - decibels.min()) / (decibels.max() - decibels.min())
+        np.testing.assert_allclose(log_mel(clip, spec)[0], unit, atol=1e-5)

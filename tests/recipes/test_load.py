@@ -9,6 +9,7 @@ import pytest
 from earmark.errors import RecipeError
 from earmark.features.augment_spec import AugmentSpec
 from earmark.recipes import Recipe, load_recipe, parse_recipe, recipe_names, recipe_text, render_recipe
+from earmark.recipes.recipe import Adapt
 
 
 @pytest.mark.parametrize("name", recipe_names())
@@ -29,11 +30,26 @@ def test_drone_car_speech_is_what_was_published() -> None:
     spec = recipe.front_end
     assert (spec.sample_rate_hz, spec.clip_s, spec.n_fft, spec.hop_length, spec.n_mels) == (16000, 2.0, 1024, 512, 64)
     assert spec.shape() == (1, 64, 63)
-    assert (spec.scaling, spec.db_ref, spec.normalise) == ("db", "max", "clip-minmax")
-    assert (recipe.optimiser.name, recipe.optimiser.learning_rate) == ("adam", 3e-4)
-    assert (recipe.training.batch_size, recipe.training.epochs, recipe.training.seed) == (32, 15, 69)
-    assert (recipe.augment.time_masks, recipe.augment.time_mask_frames, recipe.augment.noise) == (1, 8, 0.01)
-    assert (recipe.split.val, recipe.split.test) == (0.15, 0.15)
+    # librosa's defaults, where the system names nothing else
+    assert (spec.window, spec.win_length, spec.centre, spec.pad_mode) == ("hann", None, True, "constant")
+    assert (spec.fmin_hz, spec.fmax_hz, spec.mel_scale, spec.mel_norm, spec.power) == (0.0, None, "slaney", "slaney", 2)
+    assert (spec.scaling, spec.db_ref, spec.top_db, spec.amin) == ("db", "max", 80.0, 1e-10)
+    assert (spec.normalise, spec.padding, spec.crop) == ("clip-minmax", "zero", "cover")
+    assert (spec.deltas, spec.resize, spec.skip_silence_db) == (0, None, None)
+    assert (recipe.model.name, recipe.model.arguments) == ("conv-gap", {"widths": [16, 32, 64]})
+    assert (recipe.model.members, recipe.model.discriminant) == (1, 0.0)
+    assert recipe.augment == AugmentSpec(
+        noise=0.01, time_masks=1, time_mask_frames=8, mask_width="exact", mask_fill="zero"
+    )
+    optimiser = recipe.optimiser
+    assert (optimiser.name, optimiser.learning_rate, optimiser.weight_decay) == ("adam", 3e-4, 0.0)
+    assert (optimiser.gradient_clip, recipe.schedule.name) == (None, "constant")
+    training = recipe.training
+    assert (training.batch_size, training.epochs, training.seed, training.patience) == (32, 15, 69, None)
+    assert (training.checkpoint, training.monitor, training.average) == ("best", "accuracy", 0.0)
+    assert (training.balance, training.precision, recipe.loss.label_smoothing) == ("off", "float32", 0.0)
+    assert (recipe.split.val, recipe.split.test, recipe.split.seed) == (0.15, 0.15, None)
+    assert (recipe.vocabulary, recipe.adapt, recipe.tagging.overlap) == ("exclusive", Adapt(), 0.0)
 
 
 def test_sax_is_what_was_published_without_its_output_relu() -> None:
