@@ -31,6 +31,39 @@ def test_spans_are_slices_and_one_outside_its_recording_is_quarantined(tmp_path:
     assert "from 0.6 s to 0.7 s" in prepared.quarantine[0].message
 
 
+def test_chunks_follow_each_other_and_a_remainder_is_kept_from_its_least_length_on(tmp_path: Path) -> None:
+    (path,) = sounds(tmp_path / "data", 1)  # 4000 samples
+    spans = [(None, None), (0.05, 0.3), (0.1, 0.2875), (0.4, None), (0.45, None)]  # 4000, 2000, 1500, 800, 400
+    items = [
+        Item(path, ("a",), start_s=start, stop_s=stop, group=f"g{i}", fold=i, weight=i + 0.5)
+        for i, (start, stop) in enumerate(spans)
+    ]
+    prepared = run(build(items, root=tmp_path, layout="manifest", name="test"), tmp_path / "cache")
+    cut = prepared.in_chunks(1500, 500)
+    assert [cut.span(i) for i in range(len(cut))] == [
+        *((0, 1500), (1500, 3000), (3000, 4000)),  # 1000 left over
+        *((400, 1900), (1900, 2400)),  # 500 left over, just enough
+        *((800, 2300), (3200, 4000), (3600, 4000)),  # none is longer than a chunk
+    ]
+    assert cut.manifest.rows["group"].tolist() == ["g0", "g0", "g0", "g1", "g1", "g2", "g3", "g4"]
+    assert cut.manifest.rows["fold"].tolist() == [0, 0, 0, 1, 1, 2, 3, 4]
+    assert cut.manifest.loss_weights[:, 0].tolist() == [0.5, 0.5, 0.5, 1.5, 1.5, 2.5, 3.5, 4.5]
+    assert cut.manifest.rows["start_s"].tolist() == [0.0, 0.1875, 0.375, 0.05, 0.2375, 0.1, 0.4, 0.45]
+    assert np.isnan(cut.manifest.rows["stop_s"].tolist()[-1])  # as it was given
+    assert np.array_equal(np.concatenate([cut.samples(i) for i in range(3)]), prepared.samples(0))
+    shorter = [cut.span(i) for i in range(len(cut)) if i not in (2, 4)]
+    dropped = prepared.in_chunks(1500, 1001)
+    assert [dropped.span(i) for i in range(len(dropped))] == shorter
+    # the manifest says it all: prepared anew, it gives the same clips
+    again = run(cut.manifest, tmp_path / "cache")
+    assert [again.span(i) for i in range(len(again))] == [cut.span(i) for i in range(len(cut))]
+    flat = cut.resident(max_bytes=10**6)
+    assert flat is not None
+    assert flat.lengths.tolist() == [1500, 1500, 1000, 1500, 500, 1500, 800, 400]
+    with pytest.raises(InputError, match="chunks of 0 samples"):
+        prepared.in_chunks(0, 1)
+
+
 def test_gather_cuts_batches_and_says_how_much_of_each_exists(tmp_path: Path) -> None:
     paths = sounds(tmp_path / "data", 2)
     prepared = run(manifest_of(paths, tmp_path), tmp_path / "cache")

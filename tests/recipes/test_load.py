@@ -50,6 +50,7 @@ def test_drone_car_speech_is_what_was_published() -> None:
     assert (training.balance, training.precision, recipe.loss.label_smoothing) == ("off", "float32", 0.0)
     assert (recipe.split.val, recipe.split.test, recipe.split.seed) == (0.15, 0.15, None)
     assert (recipe.vocabulary, recipe.adapt, recipe.tagging.overlap) == ("exclusive", Adapt(), 0.0)
+    assert (recipe.cut.chunks, recipe.cut.remainder_s) == (True, 0.5)
 
 
 def test_sax_is_what_was_published_without_its_output_relu() -> None:
@@ -96,6 +97,8 @@ def test_set_changes_one_field_and_no_other() -> None:
         ("front_end.fmax_hz=20000", "fmax_hz is 20000, expected at most 16000"),
         ("training.epochs=0", "epochs: 0, expected at least 1"),
         ("split.val=0.9", "split.val"),
+        ("cut.remainder_s=0", "field 'cut.remainder_s' is 0: input should be greater than 0."),
+        ("cut.chunk=true", "unknown field 'cut.chunk'; did you mean 'cut.chunks'?"),
         ("training", "expected field.path=value, such as training.epochs=20"),
         ("name.first=x", "name is a value, it holds no field 'first'"),
     ],

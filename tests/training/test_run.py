@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import soundfile
 import torch
 
 from earmark.audio.read import read
@@ -195,6 +196,26 @@ def test_folds_are_named_by_the_numbers_of_the_data(
     capsys.readouterr()
     show(Console(), result)
     assert re.search(r"accuracy by fold: 3: \d\.\d+, 10: \d\.\d+", capsys.readouterr().out)
+
+
+@pytest.mark.slow
+def test_chunks_of_a_recording_are_learnt_and_judged_each_by_itself(
+    sounds: Path, settings: Settings, tmp_path: Path
+) -> None:
+    recipe = load_recipe("drone-car-speech", ["training.epochs=1"])
+    result = train(sounds, tmp_path / "model", recipe=recipe, settings=settings)
+    expected = 0
+    for path in sounds.rglob("*.ogg"):
+        whole, rest = divmod(soundfile.info(path).duration, 2.0)
+        expected += max(1, int(whole) + (rest >= 0.5))
+    tables = {name: pd.read_csv(tmp_path / "model" / "report" / f"{name}.csv") for name in ("train", "val", "test")}
+    assert sum(map(len, tables.values())) == expected > 72
+    every = pd.concat(tables.values())
+    assert every["id"].is_unique
+    assert not set(tables["train"]["src"]) & {*tables["val"]["src"], *tables["test"]["src"]}
+    for name in ("val", "test"):
+        assert result.evaluations[name].clips == len(tables[name])
+        assert result.evaluations[name].groups == tables[name]["src"].nunique()
 
 
 def test_classes_left_out_are_never_learnt_and_measure_the_refusal(

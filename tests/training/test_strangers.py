@@ -11,6 +11,7 @@ import soundfile
 from earmark.data.manifest import Item, Manifest, build
 from earmark.data.prepare import prepare
 from earmark.errors import InputError
+from earmark.recipes import load_recipe
 from earmark.settings import Settings
 from earmark.training.strangers import part, prepare_strangers
 from earmark.types import Quiet
@@ -54,9 +55,20 @@ def test_a_copy_of_a_clip_that_is_trained_on_is_no_stranger(tmp_path: Path) -> N
     settings = Settings(cache_dir=tmp_path / "cache", workers=1, decode_timeout_s=60)
     prepared = prepare(known, sample_rate_hz=RATE, cache_dir=settings.cache_dir, workers=1, timeout_s=60)
     notes: list[str] = []
-    found = prepare_strangers(strange, ["dog"], prepared, settings, Quiet(), notes)
+    found = prepare_strangers(strange, ["dog"], prepared, load_recipe("small-cnn"), settings, Quiet(), notes)
     assert [Path(found.prepared.manifest.rows["uri"][row]).stem for row in found.rows] == ["c"]
     assert any("(1 clip)" in note for note in notes)
     assert any("not heard: 1 more clip of those, a copy of" in note for note in notes)
     with pytest.raises(InputError, match="copies of clips of other classes: 1"):
-        prepare_strangers(strange.take([1]), ["dog"], prepared, settings, Quiet(), notes)
+        prepare_strangers(strange.take([1]), ["dog"], prepared, load_recipe("small-cnn"), settings, Quiet(), notes)
+
+
+def test_strangers_are_cut_as_what_is_learnt_is(tmp_path: Path) -> None:
+    known, strange = part(manifest(tmp_path, {"a": ("rain",), "b": ("cat",), "c": ("dog",)}), ["dog"])
+    settings = Settings(cache_dir=tmp_path / "cache", workers=1, decode_timeout_s=60)
+    recipe = load_recipe(
+        "drone-car-speech", [f"front_end.sample_rate_hz={RATE}", "front_end.clip_s=0.4", "cut.remainder_s=0.2"]
+    )
+    prepared = prepare(known, sample_rate_hz=RATE, cache_dir=settings.cache_dir, workers=1, timeout_s=60)
+    found = prepare_strangers(strange, ["dog"], prepared, recipe, settings, Quiet(), [])
+    assert [found.prepared.span(int(row)) for row in found.rows] == [(0, 3200), (3200, 6400), (6400, 8000)]

@@ -7,7 +7,7 @@ import math
 import zlib
 from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -142,6 +142,39 @@ class Prepared:
     def lengths(self) -> Int64s:
         """(rows,) int64, samples of each clip."""
         return self._stops - self._starts
+
+    def in_chunks(self, length: int, least: int) -> Prepared:
+        """The clips cut into chunks of `length` samples, one after another from each clip's beginning.
+
+        What is left over at a clip's end is a clip of its own, of fewer samples, where it has at least `least`; else it
+        is dropped. A clip of at most `length` samples stays as it is, however short. A chunk is a row of the manifest
+        like its clip's but for `start_s` and `stop_s`: tags, weights, group, fold and split are the clip's.
+
+        Args:
+            length: samples at the prepared rate, above 0; least: likewise.
+        """
+        if length < 1 or least < 1:
+            raise InputError(f"chunks of {length} samples, the last of at least {least}: expected both above 0.")
+        lengths = self.lengths
+        whole, rest = np.divmod(lengths, length)
+        is_cut = lengths > length
+        counts = np.where(is_cut, whole + (rest >= least), 1)
+        rows = np.repeat(np.arange(len(self)), counts)
+        place = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)
+        starts = self._starts[rows] + place * length
+        stops = np.where(is_cut[rows], np.minimum(starts + length, self._stops[rows]), self._stops[rows])
+        manifest = self.manifest.take(rows)
+        given = manifest.rows
+        return replace(
+            self,
+            manifest=manifest.with_rows(
+                start_s=given["start_s"].mask(is_cut[rows], starts / self.sample_rate_hz),
+                stop_s=given["stop_s"].mask(is_cut[rows], stops / self.sample_rate_hz),
+            ),
+            recording_index=self.recording_index[rows],
+            _starts=starts,
+            _stops=stops,
+        )
 
     def span(self, i: int) -> tuple[int, int]:
         """(start, stop) of row i's clip in its recording, in samples at the prepared rate."""

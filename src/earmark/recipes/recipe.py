@@ -42,6 +42,23 @@ class Adapt(Strict):
     recordings: bool = False
 
 
+class Cut(Strict):
+    """How the data's clips become those that are learnt and judged.
+
+    Attributes:
+        chunks: clips longer than the front end's `clip_s` are cut into chunks of that length, one after another from
+            the beginning, before anything is split. Each is a clip of its own with the tags, weight and group of what
+            it was cut from: an epoch is a pass over all of them, and each is validated and tested by itself. Without
+            it a clip is heard at one random place an epoch, and judged by the mean over windows that cover it.
+        remainder_s: a remainder of at least so many seconds at a clip's end is a chunk too, filled up as
+            `front_end.padding` says; a shorter one is dropped. A clip that is no longer than `clip_s` is always kept.
+            Read with `chunks` only.
+    """
+
+    chunks: bool = False
+    remainder_s: float = Field(default=0.5, gt=0)
+
+
 class ModelChoice(Strict):
     """Attributes:
 
@@ -180,6 +197,7 @@ class Recipe(Strict):
     vocabulary: VocabularyKind | Literal["auto"] = "auto"
     front_end: FeatureSpec
     adapt: Adapt = Adapt()
+    cut: Cut = Cut()
     model: ModelChoice
     augment: AugmentSpec = AugmentSpec()
     loss: Loss = Loss()

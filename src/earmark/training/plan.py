@@ -25,6 +25,7 @@ from earmark.formats.words import counted
 from earmark.recipes import Recipe
 from earmark.settings import Settings, load_settings
 from earmark.training.adapting import adapt
+from earmark.training.cutting import cut
 from earmark.training.strangers import Strangers, part, prepare_strangers
 from earmark.types import Progress, Quiet, Vocabulary
 
@@ -156,8 +157,11 @@ def make_plan(
             log.warning("and %d more; `earmark inspect` lists them all", len(prepared.quarantine) - 5)
     if not len(prepared.manifest):
         raise InputError(f"{data}: no file could be used; `earmark inspect {data}` says why, file by file.")
+    prepared = cut(prepared, recipe, notes)
     manifest = prepared.manifest
-    strangers = None if strange is None else prepare_strangers(strange, leave_out, prepared, settings, progress, notes)
+    strangers = None
+    if strange is not None:
+        strangers = prepare_strangers(strange, leave_out, prepared, recipe, settings, progress, notes)
     pairs = copy_pairs(prepared, progress)
     groups = manifest.rows["group"]
     if pairs:

@@ -15,7 +15,9 @@ from earmark.data.prepare import prepare
 from earmark.data.prepared import Prepared
 from earmark.errors import InputError
 from earmark.formats.words import counted
+from earmark.recipes import Recipe
 from earmark.settings import Settings
+from earmark.training.cutting import cut
 from earmark.types import Progress, Vocabulary
 
 log = logging.getLogger("earmark.training")
@@ -72,9 +74,15 @@ def part(manifest: Manifest, tags: Sequence[str]) -> tuple[Manifest, Manifest]:
 
 
 def prepare_strangers(
-    manifest: Manifest, tags: Sequence[str], known: Prepared, settings: Settings, progress: Progress, notes: list[str]
+    manifest: Manifest,
+    tags: Sequence[str],
+    known: Prepared,
+    recipe: Recipe,
+    settings: Settings,
+    progress: Progress,
+    notes: list[str],
 ) -> Strangers:
-    """Decode the clips to be heard after training; `notes` says what the report should.
+    """Decode the clips to be heard after training, and cut them as the others are; `notes` says what the report should.
 
     Raises:
         InputError: none of them can be used.
@@ -87,6 +95,7 @@ def prepare_strangers(
         timeout_s=settings.decode_timeout_s,
         progress=progress,
     )
+    prepared = cut(prepared, recipe, [])
     heard_already = _copies(prepared, known, progress)
     rows = np.flatnonzero(~np.isin(prepared.recording_index, heard_already)).astype(np.int64)
     names = tuple(dict.fromkeys(tags))
