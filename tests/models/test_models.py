@@ -42,10 +42,22 @@ def test_published_sizes() -> None:
     net = build("conv-flat", {}, n_tags=8, shape=(1, 128, 259))
     assert net.hidden.in_features == 16_384
     assert (net.hidden.out_features, net.head.out_features) == (128, 8)
-    # the sax net: 128 x 108 -> 10 channels -> 20 channels -> 700 -> 100 -> 2
+    # the sax net flattens 20 x 7 x 5 = 700 values into 100, then 2
     sax = build("sax-net", {}, n_tags=2, shape=(1, 128, 108))
-    assert [layer.out_features for layer in (sax.fc1, sax.fc2, sax.head)] == [700, 100, 2]
+    assert (sax.hidden.in_features, sax.hidden.out_features, sax.head.out_features) == (700, 100, 2)
     assert (sax.conv1.out_channels, sax.conv2.out_channels, sax.conv1.stride) == (10, 20, (2, 2))
+    # (5*5*1+1)*10 + (5*5*10+1)*20 + (700+1)*100 + (100+1)*2
+    assert parameters("sax-net", 2, (1, 128, 108)) == 260 + 5020 + 70_100 + 202 == 75_582
+
+
+def test_the_sax_net_draws_its_weights_from_a_normal_distribution_of_one_over_the_root_of_fan_in() -> None:
+    torch.manual_seed(0)
+    net = build("sax-net", {}, n_tags=2, shape=(1, 128, 108))
+    for layer, fan_in in ((net.conv1, 25), (net.conv2, 250), (net.hidden, 700)):
+        drawn = layer.weight.detach().flatten() * fan_in**0.5
+        assert drawn.std().item() == pytest.approx(1.0, abs=0.15)
+        assert drawn.abs().max() > 2.0  # a uniform distribution of that deviation ends at 1.73
+        assert 0 < layer.bias.detach().abs().max() <= fan_in**-0.5  # torch's own
 
 
 def test_the_sax_net_clips_its_logits_only_when_asked() -> None:

@@ -60,7 +60,7 @@ def test_sax_is_what_was_published_without_its_output_relu() -> None:
     assert spec.n_frames(spec.n_samples) == 431
     assert spec.shape() == (1, 128, 108)
     assert (spec.scaling, spec.db_ref, spec.normalise) == ("db", "max", "clip-minmax-symmetric")
-    assert recipe.model.arguments == {"widths": [10, 20], "hidden": [700, 100], "output_relu": False}
+    assert recipe.model.arguments == {"widths": [10, 20], "hidden": 100, "output_relu": False}
     assert (recipe.optimiser.name, recipe.optimiser.learning_rate, recipe.optimiser.weight_decay) == (
         "adam",
         2e-4,

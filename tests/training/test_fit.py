@@ -141,7 +141,7 @@ def test_the_recipe_s_page_states_the_limits_as_they_are() -> None:
 
 
 def test_clipped_logits_collapse_and_are_mended(two_instruments: Prepared, tmp_path: Path) -> None:
-    chosen = recipe(*SAX, "optimiser.learning_rate=2e-2", "training.epochs=12")
+    chosen = recipe(*SAX, "optimiser.learning_rate=1e-1", "training.epochs=12")
     fitted = fit(task(two_instruments, tmp_path, chosen), CPU)
     (note,) = [note for note in fitted.notes if note.startswith("collapse guard")]
     assert "exactly zero" in note
@@ -151,7 +151,7 @@ def test_clipped_logits_collapse_and_are_mended(two_instruments: Prepared, tmp_p
 
 
 def test_a_collapse_that_no_setting_cures_fails_the_run(two_instruments: Prepared, tmp_path: Path) -> None:
-    chosen = recipe(*SAX, "optimiser.learning_rate=2e-2", "guards.restarts=0")
+    chosen = recipe(*SAX, "optimiser.learning_rate=1e-1", "guards.restarts=0")
     with pytest.raises(TrainingError, match="exactly zero"):
         fit(task(two_instruments, tmp_path, chosen), CPU)
 
@@ -208,7 +208,7 @@ def test_a_member_is_clipped_as_if_it_learnt_alone(two_instruments: Prepared, tm
 
 def test_a_collapse_is_mended_in_bfloat16_too(two_instruments: Prepared, tmp_path: Path) -> None:
     """The restart clips gradients."""
-    chosen = recipe(*SAX, "optimiser.learning_rate=2e-2", "training.epochs=2")
+    chosen = recipe(*SAX, "optimiser.learning_rate=1e-1", "training.epochs=2")
     fitted = fit(task(two_instruments, tmp_path, chosen), replace(CPU, bf16=True))
     assert any("clipped gradients" in note for note in fitted.notes)
     assert fitted.recipe.optimiser.gradient_clip == 1.0

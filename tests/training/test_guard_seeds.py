@@ -17,7 +17,7 @@ from earmark.training.feeding import Task
 from earmark.training.fit import fit
 
 # steps large enough to fall
-FALLING = [*SAX, "optimiser.learning_rate=2e-2", "training.epochs=20"]
+FALLING = [*SAX, "optimiser.learning_rate=1e-1", "training.epochs=20"]
 HEALTHY = {
     "small-cnn": ["model.arguments.widths=[8, 16, 16, 32]", "training.epochs=12"],
     "small-cnn, no mixing": ["model.arguments.widths=[8, 16, 16, 32]", "training.epochs=12", "augment.mixup_alpha=0"],

@@ -70,9 +70,11 @@ class ConvFlat(nn.Module):
 
 
 class SaxNet(nn.Module):
-    """Two strided 5 x 5 convolutions and three linear layers: a saxophone detector for 5 s clips.
+    """Two strided 5 x 5 convolutions and two linear layers: a saxophone detector for 5 s clips of 75,582 parameters.
 
-    (b, channels, bands, frames) -> logits (b, tags), embedding (b, 100). Weights are drawn from N(0, 1 / sqrt(fan_in)).
+    (b, channels, bands, frames) -> logits (b, tags), embedding (b, hidden). Convolution of stride 2, ReLU, 2 x 2 max
+    pooling, twice; then flatten (20 x 7 x 5 = 700 values of a 128 x 108 picture), linear to `hidden`, ReLU, linear.
+    Weights are drawn from N(0, 1 / sqrt(fan_in)); biases are as torch draws them.
 
     Args:
         picture: (bands, frames) of its input.
@@ -86,7 +88,7 @@ class SaxNet(nn.Module):
         in_channels: int,
         picture: tuple[int, int],
         widths: Sequence[int] = (10, 20),
-        hidden: Sequence[int] = (700, 100),
+        hidden: int = 100,
         output_relu: bool = False,
     ) -> None:
         super().__init__()
@@ -94,19 +96,16 @@ class SaxNet(nn.Module):
         self.conv1 = nn.Conv2d(in_channels, widths[0], 5, stride=2)
         self.conv2 = nn.Conv2d(widths[0], widths[1], 5, stride=2)
         bands, frames = (_halve(_halve(size)) for size in picture)
-        self.fc1 = nn.Linear(widths[1] * bands * frames, hidden[0])
-        self.fc2 = nn.Linear(hidden[0], hidden[1])
-        self.head = nn.Linear(hidden[1], n_tags)
-        for layer in (self.conv1, self.conv2, self.fc1, self.fc2, self.head):
+        self.hidden = nn.Linear(widths[1] * bands * frames, hidden)
+        self.head = nn.Linear(hidden, n_tags)
+        for layer in (self.conv1, self.conv2, self.hidden, self.head):
             fan_in = layer.weight[0].numel()
             nn.init.normal_(layer.weight, 0.0, 1.0 / math.sqrt(fan_in))
-            nn.init.zeros_(layer.bias)  # type: ignore[arg-type]  # every one of them has a bias
 
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
         x = F.max_pool2d(F.relu(self.conv1(features)), 2)
         x = F.max_pool2d(F.relu(self.conv2(x)), 2)
-        x = F.relu(self.fc1(x.flatten(1)))
-        embedding = F.relu(self.fc2(x))
+        embedding = F.relu(self.hidden(x.flatten(1)))
         logits = self.head(embedding)
         return (F.relu(logits) if self.output_relu else logits), embedding.float()
 
