@@ -13,6 +13,7 @@ from earmark.audio.write import write
 from earmark.cli.main import app
 from earmark.data.prepare import prepare
 from earmark.layouts import read
+from earmark.reports.prepared_folder import PreparedFolder
 from earmark.settings import load_settings
 
 runner = CliRunner()
@@ -86,6 +87,67 @@ def test_cache_lists_verifies_and_prunes(folder: Path, monkeypatch: pytest.Monke
     assert pruned["bytes_freed"] > 90_000
     wrong = runner.invoke(app, ["cache", "prune", "--older-than", "soon"])
     assert "--older-than 'soon'" in str(wrong.exception)
+
+
+def prepared_twice(folder: Path, tmp_path: Path) -> Path:
+    """`folder`, and a manifest elsewhere of three of its recordings and one of its own, all prepared at 8 kHz."""
+    table = tmp_path / "other" / "few.csv"
+    table.parent.mkdir()
+    write(table.parent / "own.wav", np.full(8000, 0.1, np.float32), 8000)
+    rows = [*(f"../set/a/{i}.wav,a" for i in range(2)), "../set/b/0.wav,b", "own.wav,b"]
+    table.write_text("path,labels\n" + "\n".join(rows) + "\n", encoding="utf-8")
+    for data in (folder, table):
+        prepare(read(data), sample_rate_hz=8000, cache_dir=load_settings().cache_dir, workers=1, timeout_s=30.0)
+    return table
+
+
+def roots() -> list[str]:
+    stores = json.loads(runner.invoke(app, ["cache", "list", "--json"]).stdout)["stores"]
+    return [use["root"] for store in stores for use in store["data"]]
+
+
+def test_one_data_folder_is_pruned_and_what_another_uses_stays(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("EARMARK_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    table = prepared_twice(folder, tmp_path)
+    wrong = runner.invoke(app, ["cache", "prune", "set", "--all"])
+    assert "set and --all: give one of the two" in str(wrong.exception)
+    absent = runner.invoke(app, ["cache", "prune", "set/a"])
+    assert "set/a: nothing is prepared from it; `earmark cache list` names the data folders." in str(absent.exception)
+    assert "set" in runner.invoke(app, ["cache", "list"]).stdout.split()
+    done = json.loads(runner.invoke(app, ["cache", "prune", "set", "--json"]).stdout)  # seen from here
+    assert (done["dropped"], done["kept"]) == (3, 4)
+    assert roots() == [str(table.parent)]
+    assert len(list(folder.rglob("*.wav"))) == 7
+    last = json.loads(runner.invoke(app, ["cache", "prune", str(table), "--json"]).stdout)
+    assert (last["dropped"], last["kept"]) == (4, 0)
+    assert roots() == []
+
+
+def test_reset_takes_a_data_folder_back_and_nothing_else(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("EARMARK_CACHE_DIR", str(tmp_path / "cache"))
+    table = prepared_twice(folder, tmp_path)
+    sounds = {path: path.read_bytes() for path in (*folder.rglob("*.wav"), *table.parent.iterdir())}
+    looked = json.loads(runner.invoke(app, ["reset", str(folder), "--dry-run", "--json"]).stdout)
+    assert (looked["recordings"], looked["bytes"], looked["removed"]) == (3, 3 * 8000 * 2, [])
+    assert len(roots()) == 2
+    unasked = runner.invoke(app, ["reset", str(folder)], input="n\n")
+    assert "nothing was removed" in str(unasked.exception)
+    with PreparedFolder(folder / "b", {}) as out:
+        out.write("0.npz", b"1")  # another preparation, inside the folder
+    done = runner.invoke(app, ["reset", str(folder)], input="y\n")
+    assert f"{folder}: 3 prepared recordings (48 kB) in {tmp_path / 'cache'} to drop; the sounds stay" in done.stdout
+    assert "3 prepared recordings dropped; 0 files removed, 0 kept; nothing else was touched." in done.stdout
+    assert roots() == [str(table.parent)]
+    assert {path: path.read_bytes() for path in sounds} == sounds
+    again = runner.invoke(app, ["reset", str(folder), "--yes"])
+    assert "nothing is removed" in str(again.exception)
+    own = json.loads(runner.invoke(app, ["reset", str(folder / "b"), "--yes", "--json"]).stdout)
+    assert (own["removed"], own["recordings"], own["bytes"]) == (["0.npz"], 0, 0)
 
 
 def test_doctor_says_what_decodes_and_how_fast() -> None:

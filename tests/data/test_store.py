@@ -13,6 +13,7 @@ import pytest
 
 from earmark.data.shards import Entry, SeenFile, ShardWriter
 from earmark.data.store import Store
+from earmark.data.uses import DataSet
 from earmark.errors import CacheError
 
 
@@ -110,6 +111,38 @@ def test_prune_drops_what_no_folder_used_lately_and_moves_the_rest_together(tmp_
     assert sum(path.stat().st_size for path in (store.folder / "shards").iterdir()) == 4
     assert reader.tolist() == list(range(1000))  # whoever had it open keeps it
     assert [(use.root, use.bytes) for use in Store(tmp_path, 16000).uses()] == [("/new", 4)]
+
+
+def test_prune_of_one_data_folder_keeps_what_another_uses_and_what_nobody_is_known_to_use(tmp_path: Path) -> None:
+    filled(tmp_path, ("nobody's", [9]))
+    (note,) = (Store(tmp_path, 16000).folder / "uses").iterdir()
+    note.unlink()
+    filled(tmp_path, ("own", list(range(1000))), ("shared", [1, 2]), root="/data/mine")
+    store = filled(tmp_path, ("shared", [1, 2]), ("other", [3]), root="/data/mine/below")
+    with store.writer() as writer:
+        for path in ("/data/mine/bad.wav", "/data/mine2/bad.wav"):
+            writer.record(SeenFile(path, 1, 2, reason="silent", message="m"))
+    store.merge()
+    mine = DataSet("/data/mine")
+    assert [row.file_sha256 for row in store.only_of(mine) or []] == ["own"]
+    done = store.prune(data=mine)
+    assert (done.entries_dropped, done.entries_kept) == (1, 3)
+    assert done.bytes_freed > 1900
+    assert contents(Store(tmp_path, 16000)) == {"nobody's": [9], "other": [3], "shared": [1, 2]}
+    assert [use.root for use in store.uses()] == ["/data/mine/below"]
+    assert list(store.files) == ["/data/mine2/bad.wav"]
+    assert store.only_of(mine) is None
+
+
+def test_parts_of_one_data_set_have_notes_of_their_own(tmp_path: Path) -> None:
+    store = filled(tmp_path, ("a", [1]), ("b", [2]), ("c", [3]))
+    store.note_use(Path("/data"), "name", ["b"], part="left out")
+    store.note_use(Path("/data"), "name", ["a"])  # replaces the note of all three
+    assert [(use.root, use.name, use.recordings) for use in store.uses()] == [("/data", "name", 1)] * 2
+    assert store.prune(unused_for_days=30).entries_dropped == 1
+    assert contents(store) == {"a": [1], "b": [2]}
+    assert store.prune(data=DataSet("/data", "other")).entries_dropped == 0
+    assert store.prune(data=DataSet("/data", "name")).entries_dropped == 2
 
 
 def test_prune_keeps_what_a_living_writer_owns(tmp_path: Path) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import typer
 
 from earmark.cli.console import Console
+from earmark.errors import InputError
 from earmark.formats.words import counted
 
 
@@ -33,7 +36,7 @@ def list_(as_json: bool = typer.Option(False, "--json", help="One JSON object on
         for use in store.uses:
             when = f"{use.used_at:%Y-%m-%d %H:%M}"
             rate = f"{store.sample_rate_hz:,} Hz"
-            table.add_row(use.root, rate, f"{use.recordings:,}", size_words(use.bytes), when)
+            table.add_row(_seen_from_here(use.root), rate, f"{use.recordings:,}", size_words(use.bytes), when)
     if table.row_count:
         console.rich.print(table)
     total = sum(store.bytes_on_disk for store in listed)
@@ -56,17 +59,28 @@ def verify(as_json: bool = typer.Option(False, "--json", help="One JSON object o
 
 
 def prune(
-    older_than: str = typer.Option("30d", help="Drop what no data folder used for so long: 30d, 12h, 2w."),
+    data: Path | None = typer.Argument(
+        None, metavar="[DATA]", help="A data folder or manifest: drop what only it uses, however lately."
+    ),
+    older_than: str | None = typer.Option(
+        None, show_default="30d", help="Drop what no data folder used for so long: 30d, 12h, 2w."
+    ),
     everything: bool = typer.Option(False, "--all", help="Drop everything, and forget which files are broken."),
     as_json: bool = typer.Option(False, "--json", help="One JSON object on stdout."),
 ) -> None:
     """Free the room of prepared audio that is no longer used. A training that is running keeps what it has open."""
-    from earmark.data.housekeeping import days_of, prune_all, size_words
+    from earmark.data.housekeeping import days_of, prune_all, prune_data, size_words
     from earmark.settings import load_settings
 
     console = Console(as_json=as_json)
-    days = days_of(older_than)
-    done = prune_all(load_settings().cache_dir, unused_for_days=days, everything=everything)
+    cache_dir = load_settings().cache_dir
+    if data is not None:
+        if older_than is not None or everything:
+            option = "--all" if everything else "--older-than"
+            raise InputError(f"{data} and {option}: give one of the two; {option} prunes whatever the data folder.")
+        done = prune_data(cache_dir, data)
+    else:
+        done = prune_all(cache_dir, unused_for_days=days_of(older_than or "30d"), everything=everything)
     console.say(
         f"{counted(done.entries_dropped, 'recording')} dropped, {done.entries_kept:,} kept, "
         f"{size_words(done.bytes_freed)} freed"
@@ -74,3 +88,8 @@ def prune(
     step = "earmark cache list" if done.entries_kept else "earmark check DATA  (prepares it anew)"
     result = {"dropped": done.entries_dropped, "kept": done.entries_kept, "bytes_freed": done.bytes_freed}
     console.finish(result, next_step=step)
+
+
+def _seen_from_here(root: str) -> str:
+    here = Path.cwd()
+    return str(Path(root).relative_to(here)) if Path(root).is_relative_to(here) else root

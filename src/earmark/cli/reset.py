@@ -1,4 +1,4 @@
-"""`earmark reset`: take a prepared folder back to its beginning."""
+"""`earmark reset`: take a prepared folder, or the prepared sounds of a data folder, back to the beginning."""
 
 from __future__ import annotations
 
@@ -17,19 +17,33 @@ def register(app: typer.Typer) -> None:
 
 
 def reset(
-    folder: Path = typer.Argument(..., metavar="DIR", help="A folder that Earmark wrote prepared files into."),
+    folder: Path = typer.Argument(
+        ..., metavar="DIR", help="A folder that Earmark wrote prepared files into, or whose sounds it prepared."
+    ),
     yes: bool = typer.Option(False, "--yes", "-y", help="Do not ask."),
     dry_run: bool = typer.Option(False, "--dry-run", help="Only say what would be removed."),
     as_json: bool = typer.Option(False, "--json", help="One JSON object on stdout; needs --yes or --dry-run."),
 ) -> None:
-    """Remove exactly the files that Earmark prepared in DIR. Files changed since, and all others, are kept."""
+    """Remove exactly the files that Earmark prepared in DIR, and the cache's copies of its sounds.
+
+    Files changed since, and all others, are kept; so are copies that other data folders use.
+    """
+    from earmark.data.housekeeping import Held, held_by, prune_data, size_words
+    from earmark.reports.prepared_folder import Reset, read_record
     from earmark.reports.prepared_folder import reset as take_back
+    from earmark.settings import load_settings
 
     console = Console(as_json=as_json)
-    plan = take_back(folder, dry_run=True)
-    console.say(
-        f"{folder}: {counted(len(plan.removed), 'prepared file')} and {counted(len(plan.folders), 'folder')} to remove"
-    )
+    cache_dir = load_settings().cache_dir
+    held = held_by(cache_dir, folder)
+    recorded = held is None or read_record(folder) is not None
+    plan = take_back(folder, dry_run=True) if recorded else Reset([], [], [], [])
+    if recorded:
+        files, folders = counted(len(plan.removed), "prepared file"), counted(len(plan.folders), "folder")
+        console.say(f"{folder}: {files} and {folders} to remove")
+    if held is not None:
+        copies = counted(held.recordings, "prepared recording")
+        console.say(f"{folder}: {copies} ({size_words(held.bytes)}) in {cache_dir} to drop; the sounds stay")
     for name in plan.changed:
         console.say(f"kept, changed since it was prepared: {name}")
     if not dry_run:
@@ -38,10 +52,15 @@ def reset(
                 raise InputError("reset --json cannot ask; add --yes to remove the files or --dry-run to only look.")
             if not typer.confirm("Remove them?"):
                 raise InputError(f"{folder}: nothing was removed.")
-        plan = take_back(folder)
-        console.say(
-            f"{counted(len(plan.removed), 'file')} removed, {len(plan.changed)} kept; nothing else was touched."
-        )
+        if recorded:
+            plan = take_back(folder)
+        files = counted(len(plan.removed), "file")
+        dropped = ""
+        if held is not None:
+            done = prune_data(cache_dir, folder)
+            held = Held(done.entries_dropped, done.bytes_freed)
+            dropped = f"{counted(held.recordings, 'prepared recording')} dropped; "
+        console.say(f"{dropped}{files} removed, {len(plan.changed)} kept; nothing else was touched.")
     console.finish(
         {
             "folder": str(folder),
@@ -50,6 +69,8 @@ def reset(
             "changed": plan.changed,
             "missing": plan.missing,
             "folders": plan.folders,
+            "recordings": 0 if held is None else held.recordings,
+            "bytes": 0 if held is None else held.bytes,
         },
         next_step=f"earmark reset {quote(str(folder))} --yes" if dry_run else None,
     )

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from earmark.data.store import Checked, Pruned, Store, Use
+from earmark.data.uses import DataSet
 from earmark.errors import InputError
 from earmark.types import Progress, Quiet
 
@@ -78,6 +79,38 @@ def prune_all(cache_dir: Path, *, unused_for_days: float, everything: bool) -> P
     return Pruned(
         sum(d.entries_dropped for d in done), sum(d.entries_kept for d in done), sum(d.bytes_freed for d in done)
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What only one data set has in the stores: recordings, and bytes of their samples."""
+
+    recordings: int
+    bytes: int
+
+
+def held_by(cache_dir: Path, path: Path) -> Held | None:
+    """What the data folder or manifest file at `path` alone uses; None where nothing was prepared from it."""
+    data = DataSet.at(path)
+    found = [entries for store in Store.existing(cache_dir) if (entries := store.only_of(data)) is not None]
+    if not found:
+        return None
+    return Held(sum(map(len, found)), sum(2 * entry.n_samples for entries in found for entry in entries))
+
+
+def prune_data(cache_dir: Path, path: Path) -> Pruned:
+    """Drop from every store what only the data folder or manifest file at `path` uses.
+
+    Raises:
+        InputError: nothing was prepared from it.
+    """
+    data = DataSet.at(path)
+    stores = Store.existing(cache_dir)
+    if all(store.only_of(data) is None for store in stores):
+        raise InputError(f"{path}: nothing is prepared from it; `earmark cache list` names the data folders.")
+    done = [store.prune(data=data) for store in stores if store.only_of(data) is not None]
+    kept = sum(len(store.entries) for store in stores)
+    return Pruned(sum(d.entries_dropped for d in done), kept, sum(d.bytes_freed for d in done))
 
 
 def days_of(age: str) -> float:

@@ -49,6 +49,7 @@ def prepare(
     timeout_s: float,
     progress: Progress | None = None,
     retry: bool = False,
+    part: str = "",
     shard_bytes: int = SHARD_BYTES,
     open_file: OpenFile | None = None,
 ) -> Prepared:
@@ -64,6 +65,8 @@ def prepare(
         timeout_s: for a small file; larger ones get more (`earmark.audio.pool.time_limits`).
         progress: told one `file` at a time.
         retry: decode files again that an earlier run found to hold nothing usable.
+        part: which part of its data the manifest is, where a run prepares several: each has a note of its own of what
+            was used, which the next manifest of the same part replaces.
         shard_bytes: size past which a new shard is begun.
         open_file: see `earmark.data.shards.ShardWriter`.
 
@@ -86,7 +89,7 @@ def prepare(
             failed = {uri: item for uri, item in bad.items() if item.reason not in LASTING}
             try:
                 writer.commit()
-                store.note_use(manifest.root, manifest.name, keys.values())
+                store.note_use(manifest.root, manifest.name, keys.values(), part=part)
                 if store.has_journals:  # ours, or those of a run that was killed
                     store.merge()
             except CacheError as error:

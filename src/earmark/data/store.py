@@ -16,7 +16,6 @@ between has by then been merged into the tables.
 from __future__ import annotations
 
 import datetime as dt
-import hashlib
 import os
 import time
 import uuid
@@ -46,6 +45,7 @@ from earmark.data.shards import (
     try_lock,
 )
 from earmark.data.tables import read_rows, replace_table, write_rows
+from earmark.data.uses import DataSet, Note, read_notes, write_note
 from earmark.errors import CacheError
 from earmark.types import Progress, Quiet
 
@@ -220,30 +220,27 @@ class Store:
             columns = [pa.array(list(kept), pa.string()), pa.array(list(kept.values()), pa.binary())]
             replace_table(self.folder / FINGERPRINTS, pa.table(columns, names=["file_sha256", "words"]))
 
-    def note_use(self, root: Path, name: str, hashes: Iterable[str]) -> None:
-        """Remember that the data folder `root` uses these recordings now."""
-        path = self._use_path(root, name)
-        table = pa.table({"file_sha256": pa.array(sorted(set(hashes)), pa.string())})
-        table = table.replace_schema_metadata({"root": os.fsencode(root), "name": name.encode("utf-8", "replace")})
-        replace_table(path, table)
-
-    def _use_path(self, root: Path, name: str) -> Path:
-        which = hashlib.sha256(os.fsencode(root) + b"\0" + name.encode("utf-8", "replace")).hexdigest()[:16]
-        return self.folder / "uses" / f"{which}.parquet"
+    def note_use(self, root: Path, name: str, hashes: Iterable[str], *, part: str = "") -> None:
+        """Remember that the data `name` from the folder `root`, or a part of them, use these recordings now."""
+        write_note(self.folder / "uses", root, name, hashes, part)
 
     # ---------------------------------------------------------------------------------------------------- housekeeping
 
     def uses(self) -> list[Use]:
         """Data folders that used this store, latest first."""
         found = []
-        for path in (self.folder / "uses").glob("*.parquet"):
-            table = pq.read_table(path)
-            about = table.schema.metadata
-            hashes = table.column("file_sha256").to_pylist()
-            size = sum(2 * self.entries[key].n_samples for key in hashes if key in self.entries)
-            used_at = dt.datetime.fromtimestamp(path.stat().st_mtime, dt.UTC)
-            found.append(Use(os.fsdecode(about[b"root"]), about[b"name"].decode(), len(hashes), size, used_at))
-        return sorted(found, key=lambda use: use.used_at, reverse=True)
+        for note in read_notes(self.folder / "uses"):
+            size = sum(2 * self.entries[key].n_samples for key in note.keys if key in self.entries)
+            found.append(Use(note.root, note.name, len(note.keys), size, note.used_at))
+        return found
+
+    def only_of(self, data: DataSet) -> list[Entry] | None:
+        """Recordings that `data` used and no other data did; None where `data` never used this store."""
+        notes = read_notes(self.folder / "uses")
+        if not any(data.is_of(note) for note in notes):
+            return None
+        own, others = (_keys(note for note in notes if data.is_of(note) is of) for of in (True, False))
+        return [self.entries[key] for key in sorted(own - others) if key in self.entries]
 
     def verify(self, progress: Progress | None = None) -> Checked:
         """Compare every recording with its checksum; drop the damaged, so that the next run prepares them anew."""
@@ -276,11 +273,12 @@ class Store:
         """Whether the recording's samples have the checksum that was noted when they were written."""
         return zlib.crc32(self.pcm(entry).data) == entry.crc32
 
-    def prune(self, *, unused_for_days: float = 30.0, everything: bool = False) -> Pruned:
-        """Drop recordings that no data folder used within `unused_for_days`, or all of them.
+    def prune(self, *, unused_for_days: float = 30.0, everything: bool = False, data: DataSet | None = None) -> Pruned:
+        """Drop recordings that no data folder used within `unused_for_days`, or all, or those that only `data` used.
 
-        Shards that a living writer owns stay. A training that has mapped a shard keeps it until it ends, whatever is
-        removed here; the tables are replaced before any shard is removed.
+        With `data` it is also forgotten which files of their folder are broken. Shards that a living writer owns stay.
+        A training that has mapped a shard keeps it until it ends, whatever is removed here; the tables are replaced
+        before any shard is removed.
 
         Raises:
             CacheError: the store cannot be written.
@@ -288,26 +286,31 @@ class Store:
         if everything:
             return self._clear()
         before = self.bytes_on_disk
+        limit = dt.datetime.now(dt.UTC) - dt.timedelta(days=unused_for_days)
         with locked(self.folder / "lock"):
             self._merge()
             self.refresh()
             tabled = list(read_rows(self.folder / "index.parquet", Entry))
             idle = {path.name: path for path in (self.folder / "shards").glob("*.i16") if is_idle(path)}
-            stale = self._stale_uses(unused_for_days)
-            wanted: set[str] = set()
-            for path in (self.folder / "uses").glob("*.parquet"):
-                if path not in stale:
-                    wanted |= set(pq.read_table(path).column("file_sha256").to_pylist())
+            notes = read_notes(self.folder / "uses")
+            stale = [note for note in notes if (data.is_of(note) if data else note.used_at < limit)]
+            wanted = _keys(note for note in notes if note not in stale)
+            if data:
+                wanted |= {row.file_sha256 for row in tabled} - _keys(stale)
             kept = [row for row in tabled if row.shard not in idle or row.file_sha256 in wanted]
             kept, fresh = self._compact(kept, idle)
             kept_hashes = {row.file_sha256 for row in kept}
-            files = [row for row in self.files.values() if row.file_sha256 in kept_hashes or row.reason]
+            files = [
+                row
+                for row in self.files.values()
+                if row.file_sha256 in kept_hashes or (row.reason and not (data and data.holds(row.path)))
+            ]
             self._write_tables(kept, files)
             for name, path in idle.items():
                 if name not in {row.shard for row in kept} | fresh:
                     remove(path)
-            for path in stale:
-                remove(path)
+            for note in stale:
+                remove(note.path)
             sync_folder(self.folder / "shards")
         self._maps.clear()
         self.refresh()
@@ -345,11 +348,6 @@ class Store:
         self.refresh()
         return Pruned(n - len(self.entries), len(self.entries), max(0, before - self.bytes_on_disk))
 
-    def _stale_uses(self, days: float) -> set[Path]:
-        limit = time.time() - days * 86400
-        paths = (self.folder / "uses").glob("*.parquet")
-        return {path for path in paths if path.stat().st_mtime < limit}
-
     def _compact(self, kept: list[Entry], idle: dict[str, Path]) -> tuple[list[Entry], set[str]]:
         """Move what is kept out of shards that are mostly waste; returns the rows and the names of new shards."""
         used: dict[str, int] = {}
@@ -380,6 +378,10 @@ class Store:
 
     def _journals(self) -> list[Path]:
         return sorted((self.folder / "journals").glob("*.jsonl"))
+
+
+def _keys(notes: Iterable[Note]) -> set[str]:
+    return {key for note in notes for key in note.keys}
 
 
 def _at(row: Entry, shard: str, offset: int) -> Entry:

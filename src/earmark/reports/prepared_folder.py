@@ -158,7 +158,7 @@ def reset(folder: Path, *, dry_run: bool = False) -> Reset:
     if record is None:
         raise InputError(
             f"{folder}: holds no {RECORD_NAME}, so Earmark prepared nothing in it and nothing is removed. "
-            "(Prepared audio lies in the cache, not beside the sounds: see `earmark cache`.)"
+            "(Prepared audio lies in the cache, not beside the sounds; `earmark cache list` names the data folders.)"
         )
     removed, changed, missing = [], [], []
     for name, digest in sorted(record.files.items()):

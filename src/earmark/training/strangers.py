@@ -94,6 +94,7 @@ def prepare_strangers(
         workers=settings.workers,
         timeout_s=settings.decode_timeout_s,
         progress=progress,
+        part="left out",
     )
     prepared = cut(prepared, recipe, [])
     heard_already = _copies(prepared, known, progress)
