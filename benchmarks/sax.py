@@ -128,12 +128,12 @@ def judge(recipe_name: str, *overrides: str) -> dict[str, Any]:
 
 
 def _figures(evaluation: dict[str, Any]) -> dict[str, Any]:
-    recall = {row["tag"]: row["recall"] for row in evaluation["per_tag"]}
+    (sax,) = (row for row in evaluation["per_tag"] if row["tag"] == "sax")
     return {
         "accuracy": evaluation["metrics"]["accuracy"],
         "interval": evaluation["intervals"]["accuracy"],
-        "recall": recall["sax"],
-        "specificity": recall["not sax"],
+        "recall": sax["recall"],
+        "specificity": sax["specificity"],
         "clips": evaluation["clips"],
         "groups": evaluation["groups"],
     }

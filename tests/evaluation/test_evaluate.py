@@ -26,6 +26,9 @@ def test_real_figures_are_scikit_learns(split: Any) -> None:
     np.testing.assert_array_equal(found.confusion, sk.confusion_matrix(true, said))
     assert found.per_tag[0]["tag"] == split.test.vocabulary.tags[0]
     assert found.per_tag[0]["recall"] == pytest.approx(sk.recall_score(true == 0, said == 0))
+    for column, row in enumerate(found.per_tag):
+        (tn, fp), _ = sk.confusion_matrix(true == column, said == column)
+        assert row["specificity"] == pytest.approx(tn / (tn + fp))
     for name, (low, high) in ((k, v) for k, v in found.intervals.items() if v):
         assert low <= m[name] + 1e-9, name
         # resampling can only smear the reliability curve, so the ECE of a resample is mostly larger
@@ -42,6 +45,8 @@ def test_multilabel_figures_count_labelled_pairs_only(multilabel: Any) -> None:
     assert found.per_tag[2]["roc_auc"] == pytest.approx(expected)
     assert found.per_tag[2]["support"] == int(multilabel.targets[rows, 2].sum())
     assert found.per_tag[2]["threshold"] == thresholds["c"]
+    (tn, fp), _ = sk.confusion_matrix(multilabel.targets[rows, 2] > 0.5, p[rows, 2] >= thresholds["c"])
+    assert found.per_tag[2]["specificity"] == pytest.approx(tn / (tn + fp))
     assert found.metrics["log_loss"] == pytest.approx(
         sk.log_loss(multilabel.truth[multilabel.mask], p[multilabel.mask])
     )

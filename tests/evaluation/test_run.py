@@ -85,7 +85,7 @@ def test_json_holds_the_fixed_keys_and_true_figures(model: Path, sounds: Path) -
     assert fixed <= set(found["metrics"])
     assert fixed <= set(found["intervals"])
     assert set(found["per_tag"][0]) == {
-        "tag", "precision", "recall", "f1", "support", "roc_auc", "average_precision", "threshold",
+        "tag", "precision", "recall", "specificity", "f1", "support", "roc_auc", "average_precision", "threshold",
     }  # fmt: skip
     assert found["files"] == 17  # 18 good ones, of which the model was trained on one
     assert found["left_out_seen"] == 1

@@ -14,6 +14,7 @@ def test_literal_exclusive() -> None:
     tally = c.tally_exclusive(TRUE, PREDICTED, 3)
     assert tally.precision[0].tolist() == [1.0, 0.5, 0.5]
     assert tally.recall[0] == pytest.approx([2 / 3, 1 / 2, 1.0])
+    assert tally.specificity[0] == pytest.approx([1.0, 3 / 4, 4 / 5])
     assert tally.f1[0] == pytest.approx([0.8, 0.5, 2 / 3])
     assert c.accuracy(TRUE, PREDICTED)[0] == pytest.approx(4 / 6)
     assert c.balanced_accuracy(tally, exclusive=True)[0] == pytest.approx((2 / 3 + 1 / 2 + 1) / 3)
@@ -55,6 +56,10 @@ def test_equals_scikit_learn(n: int, classes: int, seed: int) -> None:
     np.testing.assert_allclose(tally.recall[0], r)
     np.testing.assert_allclose(tally.f1[0], f)
     np.testing.assert_array_equal(tally.support[0], s)
+    confusion = sk.multilabel_confusion_matrix(true, predicted, labels=labels)
+    negatives = confusion[:, 0].sum(axis=1)
+    expected = np.where(negatives > 0, confusion[:, 0, 0] / np.maximum(negatives, 1), np.nan)
+    np.testing.assert_allclose(tally.specificity[0], expected)
     assert c.accuracy(true, predicted)[0] == pytest.approx(sk.accuracy_score(true, predicted))
     assert c.macro_f1(tally)[0] == pytest.approx(sk.f1_score(true, predicted, average="macro", zero_division=0))
     assert c.micro_f1(tally)[0] == pytest.approx(sk.f1_score(true, predicted, average="micro", zero_division=0))

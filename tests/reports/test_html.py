@@ -54,6 +54,22 @@ def test_val_report_is_scikit_learns(content: ReportContent, tmp_path: Path) -> 
     assert (tmp_path / "val_report.txt").read_text(encoding="utf-8") == expected
 
 
+def test_specificity_stands_in_every_form_of_the_report(content: ReportContent, tmp_path: Path) -> None:
+    content.evaluations["test"].per_tag[0]["specificity"] = 0.4321
+    content.evaluations["test"].per_tag[2]["specificity"] = float("nan")  # every clip has the tag
+    write_report(tmp_path, content)
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "<button>specificity</button>" in page
+    assert '<td class="meter" style="--v:43.2%">0.432</td>' in page
+    assert '<td class="meter" style="--v:0%">–</td>' in page
+    words = (tmp_path / "report.txt").read_text(encoding="utf-8").split("test split")[-1]
+    assert "specificity: of the clips without a tag, the part that was not given it" in words
+    assert re.search(r"^ +dog +0\.4321$", words, re.MULTILINE)
+    assert re.search(r"^ +Größe +-$", words, re.MULTILINE)
+    figures = json.loads((tmp_path / "metrics.json").read_text(encoding="utf-8"))
+    assert [row["specificity"] for row in figures["test"]["per_tag"]][::2] == [0.4321, None]
+
+
 def test_the_page_is_one_file_and_escapes_names(content: ReportContent, tmp_path: Path) -> None:
     write_report(tmp_path, content)
     page = (tmp_path / "report.html").read_text(encoding="utf-8")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING
@@ -119,10 +120,11 @@ def _show_figures(console: Console, found: Evaluation) -> None:
     console.say("  [..] 95 % interval over groups")
     table = Table(box=None, pad_edge=False, header_style="dim")
     table.add_column("tag")
-    for name in ("precision", "recall", "F1", "clips"):
+    for name in ("precision", "recall", "specificity", "F1", "clips"):
         table.add_column(name, justify="right")
     for row in found.per_tag[:_MOST_TAGS]:
-        figures = (f"{row[key]:.3f}" for key in ("precision", "recall", "f1"))
+        values = (row[key] for key in ("precision", "recall", "specificity", "f1"))
+        figures = ("-" if math.isnan(value) else f"{value:.3f}" for value in values)
         table.add_row(row["tag"], *figures, str(row["support"]))
     console.say()
     console.rich.print(table)

@@ -72,6 +72,7 @@ def evaluate(
             "tag": tag,
             "precision": float(tally.precision[0, column]),
             "recall": float(tally.recall[0, column]),
+            "specificity": float(tally.specificity[0, column]),
             "f1": float(tally.f1[0, column]),
             "support": int(tally.support[0, column]),
             "roc_auc": float(auc[0, column]),

@@ -44,6 +44,11 @@ class Tally:
         return _ratio(self.true_positive, self.support, empty=0.0)
 
     @property
+    def specificity(self) -> Floats:
+        """Of the clips without this tag, the part that was not given it; NaN where every clip has it."""
+        return _ratio(self.true_negative, self.true_negative + self.false_positive)
+
+    @property
     def f1(self) -> Floats:
         """Harmonic mean of precision and recall; 0 where the tag is neither in the data nor ever given."""
         return _ratio(
@@ -114,8 +119,7 @@ def balanced_accuracy(tally: Tally, *, exclusive: bool) -> Floats:
     recall = _ratio(tally.true_positive, tally.support)
     if exclusive:
         return nan_mean(recall)
-    specificity = _ratio(tally.true_negative, tally.true_negative + tally.false_positive)
-    return nan_mean((recall + specificity) / 2)
+    return nan_mean((recall + tally.specificity) / 2)
 
 
 def macro_f1(tally: Tally, in_data: Bools | None = None) -> Floats:

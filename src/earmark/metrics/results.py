@@ -139,7 +139,8 @@ class Evaluation:
         clips, groups: how many were judged.
         metrics: name -> value; NaN where the figure does not exist on these clips.
         intervals: name -> (low, high), 95 % over groups; None where there is none.
-        per_tag: one dict a tag: tag, precision, recall, f1, support, roc_auc, average_precision, threshold.
+        per_tag: one dict a tag: tag, precision, recall, specificity, f1, support, roc_auc, average_precision,
+            threshold; NaN where a figure does not exist.
         confusion: (tags, tags), row = true; exclusive vocabularies only.
         reliability: confidence, frequency, count: lists, bin by bin.
         predicted: (n, tags) True where the tag was said.

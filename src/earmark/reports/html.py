@@ -110,7 +110,7 @@ def render_text(content: ReportContent) -> str:
         lines += [*text.refusal_lines(found.unknown), ""] if found.unknown else []
         if found.confusion is not None and (mistakes := text.confusion_lines(found.confusion, found.tags)):
             lines += [*mistakes, ""]
-        lines += [text.classification_report(content.predictions[name], found)]
+        lines += [text.classification_report(content.predictions[name], found), *text.specificity_lines(found), ""]
     lines.append("Intervals hold 95 % and are drawn over groups, not clips.")
     return "\n".join(lines) + "\n"
 

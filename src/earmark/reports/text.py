@@ -77,6 +77,13 @@ def summary_lines(evaluation: Evaluation) -> list[str]:
     return [f"{name:<{width}}  {value:>7}  {interval}".rstrip() for name, value, interval in rows]
 
 
+def specificity_lines(evaluation: Evaluation) -> list[str]:
+    """Specificity of each tag, which `classification_report` has no column for."""
+    width = max([len(row["tag"]) for row in evaluation.per_tag], default=0)
+    lines = [f"{row['tag']:>{width}}  {_number(row['specificity']):>9}" for row in evaluation.per_tag]
+    return ["specificity: of the clips without a tag, the part that was not given it", "", *lines]
+
+
 def confusion_lines(confusion: Ints, tags: Sequence[str], n: int = 5) -> list[str]:
     """The commonest mistakes in words."""
     sizes = confusion.sum(axis=1)
