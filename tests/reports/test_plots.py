@@ -41,6 +41,36 @@ def test_history_leaves_out_what_is_missing() -> None:
     assert "learning rate" not in svg
 
 
+@pytest.mark.parametrize("k", [2, 10])
+def test_history_of_folds_is_a_thin_line_each_below_their_mean(k: int) -> None:
+    epochs = range(6)
+    folds = [
+        [
+            {"epoch": i, "train_loss": fold + 1 / (i + 1), "val_loss": 2.0, "val_accuracy": 0.1 * i, "lr": 1e-3}
+            for i in epochs
+        ]
+        for fold in range(k)
+    ]
+    folds[0] = folds[0][:4]  # it stopped early
+    folds[1][2]["val_loss"] = None
+    mean = folds[-1]
+    figure = plots.history_figure(mean, folds)
+    loss, accuracy, rate = figure.axes
+    assert (len(loss.lines), len(accuracy.lines), len(rate.lines)) == (2 * (k + 1), k + 1, 1)
+    assert loss.get_title(loc="left") == f"loss of {k} folds and their mean"
+    assert [text.get_text() for text in loss.get_legend().get_texts()] == ["training", "validation"]
+    assert [text.get_text() for text in accuracy.get_legend().get_texts()] == ["accuracy"]
+    thin, thick = loss.lines[:k], loss.lines[k]
+    assert [line.get_ydata().tolist() for line in thin[1:]] == [
+        [row["train_loss"] for row in fold] for fold in folds[1:]
+    ]
+    assert thin[0].get_xdata().tolist() == [0, 1, 2, 3]
+    assert loss.lines[k + 2].get_xdata().tolist() == [0, 1, 3, 4, 5]
+    assert thick.get_ydata().tolist() == [row["train_loss"] for row in mean]
+    assert max(line.get_linewidth() for line in thin) < thick.get_linewidth()
+    assert "loss of" not in plots.to_svg(plots.history_figure(mean))
+
+
 def test_reliability_without_a_clip() -> None:
     assert "<svg" in plots.to_svg(plots.reliability_figure({"confidence": [], "frequency": [], "count": []}))
 

@@ -168,6 +168,7 @@ def test_folds_become_one_model_judged_by_clips_its_parts_had_not_heard(
     assert sum(len(table) for table in tables) == 72
     assert len({path for table in tables for path in table["path"]}) == 72
     assert json.loads((report / "metadata.json").read_text(encoding="utf-8"))["clips"]["fold-0"] == len(tables[0])
+    assert "loss of 3 folds and their mean" in (report / "report.html").read_text(encoding="utf-8")
 
 
 def test_folds_are_named_by_the_numbers_of_the_data(

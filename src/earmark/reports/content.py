@@ -24,6 +24,7 @@ class ReportContent:
     predictions: the same splits -> the clips behind them.
     probabilities: the same splits -> (n, tags) calibrated, of the same clips.
     history: one dict an epoch (see `plots.history_figure`); empty where nothing was trained.
+    fold_histories: the same of each fold, where `history` is their mean; empty without folds.
     recipe_yaml: the recipe as it ran; "" leaves the section out.
     data_table: per tag and split (see `tables.data_table`); None leaves it out.
     notes: what a reader must know first: leaks that were allowed, partial files, quarantine, balancing.
@@ -38,6 +39,7 @@ class ReportContent:
     predictions: Mapping[str, ClipPredictions]
     probabilities: Mapping[str, npt.NDArray[np.floating[Any]]]
     history: Sequence[Mapping[str, Any]] = ()
+    fold_histories: Sequence[Sequence[Mapping[str, Any]]] = ()
     recipe_yaml: str = ""
     data_table: pd.DataFrame | None = None
     notes: Sequence[str] = ()

@@ -224,7 +224,9 @@ def _context(content: ReportContent, examples: list[_Example]) -> dict[str, Any]
         "blocks": blocks,
         "notes": list(content.notes),
         "examples": examples,
-        "history": plots.to_svg(plots.history_figure(content.history)) if content.history else "",
+        "history": plots.to_svg(plots.history_figure(content.history, content.fold_histories))
+        if content.history
+        else "",
         "data_columns": [] if table is None else [str(column) for column in table.columns],
         "data_rows": [] if table is None else table.astype(object).to_numpy().tolist(),
         "recipe_yaml": content.recipe_yaml,

@@ -85,30 +85,31 @@ def confusion_figure(confusion: npt.NDArray[np.int64], tags: Sequence[str]) -> F
     return figure
 
 
-def history_figure(history: Sequence[Mapping[str, Any]]) -> Figure:
+def history_figure(history: Sequence[Mapping[str, Any]], folds: Sequence[Sequence[Mapping[str, Any]]] = ()) -> Figure:
     """Training curves by epoch: losses, validation figures where there are any, and the learning rate.
 
     Args:
         history: one dict an epoch: `epoch`, `train_loss`, `val_loss`, `lr`, and any `val_...` figures; what is missing
             or None is left out of its curve.
+        folds: the same of each fold, where `history` is their mean: thin lines below it. The learning rate is theirs
+            all alike.
     """
-    epochs = [row.get("epoch", index) for index, row in enumerate(history)]
     figures = sorted({key for row in history for key in row if key.startswith("val_") and key != "val_loss"})
     panels = ["loss"] + (["figures"] if figures else []) + (["lr"] if any("lr" in row for row in history) else [])
     with drawing(_STYLE):
         figure = Figure(figsize=(3.6 * len(panels), 2.7), layout="constrained")
         for axes, panel in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
             if panel == "loss":
-                _curve(axes, epochs, history, "train_loss", "training", ACCENT)
-                _curve(axes, epochs, history, "val_loss", "validation", WARM)
-                axes.set_title("loss")
+                _curves(axes, history, folds, "train_loss", "training", ACCENT)
+                _curves(axes, history, folds, "val_loss", "validation", WARM)
+                axes.set_title(f"loss of {len(folds)} folds and their mean" if folds else "loss")
             elif panel == "figures":
                 colours = [WARM, ACCENT, "#6b5ca5", "#8a8d91"]
                 for name, colour in zip(figures, colours, strict=False):
-                    _curve(axes, epochs, history, name, name.removeprefix("val_").replace("_", " "), colour)
+                    _curves(axes, history, folds, name, name.removeprefix("val_").replace("_", " "), colour)
                 axes.set_title("on validation clips")
             else:
-                _curve(axes, epochs, history, "lr", "", "#8a8d91")
+                _curves(axes, history, (), "lr", "", "#8a8d91")
                 axes.set_title("learning rate")
                 axes.ticklabel_format(axis="y", style="sci", scilimits=(-2, 2))
             axes.set_xlabel("epoch")
@@ -193,14 +194,26 @@ def save_png(figure: Figure, path: Path, *, dots_per_inch: int = 150) -> None:
         figure.savefig(path, format="png", dpi=dots_per_inch, facecolor="white", metadata={"Software": "Earmark"})
 
 
-def _curve(
-    axes: Axes, epochs: Sequence[float], history: Sequence[Mapping[str, Any]], key: str, label: str, colour: str
+def _curves(
+    axes: Axes,
+    history: Sequence[Mapping[str, Any]],
+    folds: Sequence[Sequence[Mapping[str, Any]]],
+    key: str,
+    label: str,
+    colour: str,
 ) -> None:
-    points = [(x, row[key]) for x, row in zip(epochs, history, strict=True) if row.get(key) is not None]
-    if points:
-        axes.plot(
-            *zip(*points, strict=True), color=colour, label=label, linewidth=1.6, marker="." if len(points) < 3 else ""
-        )
+    """One figure by epoch: thin and unnamed for each fold, so that the legend stays short, then its own line."""
+    for rows, own in (*((rows, False) for rows in folds), (history, True)):
+        points = [(row.get("epoch", index), row[key]) for index, row in enumerate(rows) if row.get(key) is not None]
+        if points:
+            axes.plot(
+                *zip(*points, strict=True),
+                color=colour,
+                label=label if own else "_fold",  # matplotlib leaves names with a _ out of the legend
+                linewidth=1.8 if own else 0.6,
+                alpha=1.0 if own else 0.45,
+                marker="." if len(points) < 3 else "",
+            )
 
 
 def _short(tag: str, most: int = 24) -> str:

@@ -56,6 +56,8 @@ def write_training_report(
         predictions=judged.predictions,
         probabilities=judged.probabilities,
         history=mean_history([net.history for net in fitted]),
+        # `mean_history` of one leaves out what is not finite
+        fold_histories=[mean_history([net.history]) for net in fitted] if plan.k is not None else [],
         recipe_yaml=render_recipe(fitted[0].recipe),
         data_table=data_table(manifest, plan.prepared.lengths / plan.recipe.front_end.sample_rate_hz),
         notes=[*notes, *(f"{bad.reason}: {bad.message}" for bad in plan.prepared.quarantine)],
