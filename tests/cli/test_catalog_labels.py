@@ -53,9 +53,28 @@ def test_labels_in_a_report_and_labels_out(root: Path) -> None:
     assert (json.loads(done.stdout)["labels"], json.loads(done.stdout)["known"]) == (0, 8)
 
 
+def test_known_answers_come_from_a_table_and_a_share_without_any_is_told(root: Path) -> None:
+    lack = "A clip with a known answer is to be shown 5 % of the time, and no clip has one: give some with"
+    made = earmark("catalog", "task", "new", "b", "--tags", "sax", "--gold-share", "0.05", cwd=root)
+    assert lack in made.stdout
+    assert lack in earmark("catalog", "status", "b", cwd=root).stdout
+    (root / "g.csv").write_text("file,start_s,end_s,sax\na.wav,0,5,present\nb.wav,5,10,absent\n", encoding="utf-8")
+    done = earmark("catalog", "task", "gold", "b", "g.csv", cwd=root)
+    assert done.stdout.startswith("g.csv: 2 known answers, 0 known already; task b has 2 in all\n")
+    assert lack not in earmark("catalog", "status", "b", cwd=root).stdout
+    told = json.loads(earmark("catalog", "status", "b", "--json", cwd=root).stdout)
+    assert told["per_annotator"] == {}  # nobody said it
+    done = earmark("catalog", "task", "gold", "sax", "g.csv", cwd=root)
+    assert "They are examples only: the task's gold share is 0" in done.stdout
+    done = earmark("catalog", "task", "gold", "b", "g.csv", "--forget", "--json", cwd=root)
+    assert json.loads(done.stdout) == {"task": "b", "gold": 2, "known": 0, "clips": 0, "notes": []}
+    assert lack in done.stderr
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
+        (("task", "gold", "sax", "i.csv"), "i.csv row 2: it marks when a tag sounds, and a known answer is about"),
         (("import", "none.csv", "--task", "sax"), "none.csv: no such file"),
         (("import", "i.csv", "--task", "drums"), "no task 'drums': there are sax"),
         (("import", "i.csv", "--task", "sax"), "i.csv row 2: it names no tag; say which with --tag"),

@@ -5,14 +5,17 @@ from __future__ import annotations
 import re
 
 from dispute import make_dispute
+from queue_rows import wrongs
 from web_labels import LABEL, Visiting
 
+from earmark.catalog.changing import Wanted, change_task
 from earmark.catalog.database import Catalog
+from earmark.catalog.gold import gold_of
 from earmark.catalog.labelling import submit
 from earmark.catalog.pages import disputes, labels_by_day, numbers_of
 from earmark.catalog.people import find_person, log
 from earmark.catalog.queueing import next_clips
-from earmark.catalog.tasks import new_task
+from earmark.catalog.tasks import get_task, new_task
 
 
 def test_the_front_page_names_the_tasks_that_one_may_see(visiting: Visiting) -> None:
@@ -69,8 +72,25 @@ def test_an_admin_settles_a_dispute(visiting: Visiting, catalog: Catalog) -> Non
     assert disputes(catalog, "two") == []
     assert "Nobody disagrees" in ada.look("/admin/tasks/two/disputes")
     assert log(catalog, 1)[0]["what"] == "clip settled"
+    assert gold_of(catalog, "two").clips == 0
     assert "two" in ada.look("/admin")
     assert "100 %" in ada.look("/admin/tasks/two")
+
+
+def test_what_is_settled_can_be_a_known_answer(visiting: Visiting, catalog: Catalog) -> None:
+    make_dispute(catalog)
+    task = get_task(catalog, "two")
+    change_task(catalog, "two", Wanted(task.tags, task.scale, {}, "", 2, "random", 0.1, 600.0, open=True))
+    ada = visiting("ada")
+    lack = "to be shown 10 % of the time, and no clip has one"
+    assert lack in ada.look("/admin/tasks/two")
+    assert 'name="gold"' in ada.look("/admin/tasks/two/disputes")
+    assert ada.form("/admin/tasks/two/disputes/2", **{"value:sax": "absent", "gold": "yes"}).status_code == 303
+    assert log(catalog, 1)[0]["detail"] == {"task": "two", "clip": 2, "gold": True}
+    assert gold_of(catalog, "two").clips == 1
+    assert lack not in ada.look("/admin/tasks/two")
+    with catalog.read() as connection:
+        assert wrongs(connection, task) == []
 
 
 def test_a_chart_of_nothing_is_a_sentence(visiting: Visiting, catalog: Catalog) -> None:

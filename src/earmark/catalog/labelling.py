@@ -20,7 +20,7 @@ from earmark.catalog.database import Catalog, now_us
 from earmark.catalog.places import END_LEASE, move, reopen, settle_all
 from earmark.catalog.queueing import find_lease
 from earmark.catalog.tables import Annotation, Annotator, Answered, Lease, TaskClip
-from earmark.catalog.tasks import TaskInfo, find_task
+from earmark.catalog.tasks import TaskInfo, find_task, put_gold
 from earmark.catalog.trusting import forget_discount, is_discounted
 from earmark.catalog.turns import LIVE, insert_lease
 from earmark.errors import CatalogError, ConflictError, NotAllowedError, NotFoundError
@@ -343,10 +343,14 @@ def adjudicate(
     annotator_id: int,
     values: Mapping[str, str],
     *,
+    gold: bool = False,
     client_key: str | None = None,
     now: int | None = None,
 ) -> Answer:
     """Settle a clip: this label wins over all others, and nobody else is asked. The next adjudication replaces it.
+
+    Args:
+        gold: it is a known answer from now on too (`tasks.set_gold`).
 
     Raises:
         NotAllowedError: this person is no admin. NotFoundError: the clip is not in the task.
@@ -371,7 +375,10 @@ def adjudicate(
         before = [label.annotation_id for label in said if label.origin == "adjudication"]
         row = Row(clip_id, annotator_id, "label", checked, at, None, "adjudication", client_key)
         annotation_id = insert_row(connection, info, row, replaces=before[-1] if before else None)
-        settle_all(connection, info.id, [clip_id])
+        if gold:
+            put_gold(connection, info, {clip_id: checked})
+        else:
+            settle_all(connection, info.id, [clip_id])
         return Answer(annotation_id, again=False)
 
     return catalog.run(work)

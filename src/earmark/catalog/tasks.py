@@ -326,16 +326,17 @@ def set_gold(catalog: Catalog, task: int | str, gold: Mapping[int, Mapping[str, 
     """
     info = get_task(catalog, task)
     checked = {clip: None if values is None else info.check(values) for clip, values in gold.items()}
+    catalog.run(lambda connection: put_gold(connection, info, checked))
 
-    def work(connection: Connection) -> None:
-        reopen(connection, info.id)  # locks the task first: see `places`
-        for clip, values in checked.items():
-            known = None if values is None else {tag: value.value for tag, value in values.items()}
-            done = connection.execute(
-                sa.update(TaskClip).where(TaskClip.task_id == info.id, TaskClip.clip_id == clip).values(gold=known)
-            )
-            if done.rowcount == 0:
-                raise NotFoundError(f"clip {clip} is not in task {info.name!r}.")
-        settle_all(connection, info.id, list(checked))
 
-    catalog.run(work)
+def put_gold(connection: Connection, task: TaskInfo, gold: Mapping[int, Mapping[str, LabelValue] | None]) -> None:
+    """`set_gold` within a transaction; `gold` has been checked."""
+    reopen(connection, task.id)  # locks the task first: see `places`
+    for clip, values in gold.items():
+        known = None if values is None else {tag: value.value for tag, value in values.items()}
+        done = connection.execute(
+            sa.update(TaskClip).where(TaskClip.task_id == task.id, TaskClip.clip_id == clip).values(gold=known)
+        )
+        if done.rowcount == 0:
+            raise NotFoundError(f"clip {clip} is not in task {task.name!r}.")
+    settle_all(connection, task.id, list(gold))

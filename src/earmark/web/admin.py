@@ -8,6 +8,7 @@ from fastapi import APIRouter, Depends, Form, Request
 from fastapi.responses import RedirectResponse, Response
 
 from earmark.catalog import labelling, people
+from earmark.catalog.gold import gold_of
 from earmark.catalog.pages import disputes, labels_by_day, list_sessions
 from earmark.catalog.people import ROLES, Role
 from earmark.catalog.status import status
@@ -30,7 +31,8 @@ def overview(request: Request, site: TheSite, person: Admin) -> Response:
 def task_status(request: Request, site: TheSite, person: Admin, task: SeenTask) -> Response:
     found = status(site.catalog, task.name)
     bars = bars_of(labels_by_day(site.catalog, task.id))
-    return site.page(request, "admin_task.html", {"task": task, "status": found, "bars": bars})
+    known = gold_of(site.catalog, task.id)
+    return site.page(request, "admin_task.html", {"task": task, "status": found, "bars": bars, "gold": known})
 
 
 @router.get("/api/v1/status")
@@ -108,11 +110,13 @@ async def answers_of(request: Request) -> dict[str, str]:
 
 
 Answers = Annotated[dict[str, str], Depends(answers_of)]
+Gold = Annotated[str, Form(max_length=10)]
 
 
 @router.post("/admin/tasks/{task}/disputes/{clip}")
-def settle(site: TheSite, person: Admin, task: SeenTask, clip: int, values: Answers) -> Response:
-    """One label that wins over all others."""
-    labelling.adjudicate(site.catalog, task.id, clip, person.id, values)
-    people.audit(site.catalog, person.id, "clip settled", {"task": task.name, "clip": clip})
+def settle(site: TheSite, person: Admin, task: SeenTask, clip: int, values: Answers, gold: Gold = "") -> Response:
+    """One label that wins over all others; ticked, it is a known answer from now on."""
+    labelling.adjudicate(site.catalog, task.id, clip, person.id, values, gold=bool(gold))
+    detail = {"task": task.name, "clip": clip} | ({"gold": True} if gold else {})
+    people.audit(site.catalog, person.id, "clip settled", detail)
     return RedirectResponse(f"/admin/tasks/{task.name}/disputes", 303)

@@ -14,7 +14,7 @@ from earmark.catalog.agreeing import consensus
 from earmark.catalog.current import ANSWERS, labels_of
 from earmark.catalog.database import Catalog, Workspace
 from earmark.catalog.exchange.exporting import export_labels
-from earmark.catalog.exchange.importing import Choices, format_of, import_labels
+from earmark.catalog.exchange.importing import Choices, format_of, import_gold, import_labels
 from earmark.catalog.labelling import skip
 from earmark.catalog.queueing import next_clips
 from earmark.catalog.sets import labelled, load
@@ -354,6 +354,66 @@ def test_gold_of_label_studio_is_gold(filled: Catalog, tmp_path: Path) -> None:
         gold = connection.execute(sa.select(TaskClip.gold).where(TaskClip.gold.is_not(None))).scalars().all()
     assert gold == [{"sax": "foreground", "vocals": "absent"}]
     assert open_places(filled)["a", 0] == 0
+
+
+def gold(catalog: Catalog) -> dict[tuple[str, int], dict[str, str]]:
+    """Known answers by recording and second."""
+    with catalog.read() as connection:
+        query = sa.select(Recording.name, Clip.start, TaskClip.gold).join_from(TaskClip, Clip).join(Recording)
+        rows = connection.execute(query.where(TaskClip.gold.is_not(None)))
+        return {(row.name.split(".")[0], row.start // 8000): row.gold for row in rows}
+
+
+KNOWN = """recording,start_s,stop_s,sax,vocals
+a.wav,0,5,foreground,absent
+b.wav,5,10,absent,absent
+b.wav,2.5,7.5,background,foreground
+"""
+
+
+def test_a_table_says_what_is_known(filled: Catalog, tmp_path: Path) -> None:
+    file = write(tmp_path / "g.csv", KNOWN)
+    done = import_gold(filled, "sax", file)
+    assert (done.gold, done.known, done.clips, done.labels) == (3, 0, 1, 0)
+    assert gold(filled) == {
+        ("a", 0): {"sax": "foreground", "vocals": "absent"},
+        ("b", 5): {"sax": "absent", "vocals": "absent"},
+        ("b", 2): {"sax": "background", "vocals": "foreground"},
+    }
+    assert words(filled) == set()  # nobody gave them
+    assert (open_places(filled)["a", 0], open_places(filled)["a", 5]) == (0, 2)
+    again = import_gold(filled, "sax", write(tmp_path / "h.csv", KNOWN.replace("0,5,foreground", "0,5,background")))
+    assert (again.gold, again.known) == (1, 2)
+    assert gold(filled)["a", 0] == {"sax": "background", "vocals": "absent"}
+    assert import_gold(filled, "sax", file, forget=True).gold == 3
+    assert gold(filled) == {}
+    assert open_places(filled)["a", 0] == 2
+    with filled.read() as connection:
+        assert wrongs(connection, get_task(filled, "sax")) == []
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ("a.wav,5,10,foreground,", "g.csv row 5: a known answer says every tag, and 'vocals' is not in it"),
+        ("a.wav,0,5,absent,absent", "g.csv row 5: another answer for this clip is known by g.csv row 2"),
+        ("a.wav,5,10,present,loud", "g.csv row 5, tag 'vocals': found 'loud'"),
+        ("c.wav,5,10,absent,absent", "g.csv row 5: no recording 'c.wav' in the catalog"),
+    ],
+)
+def test_known_answers_that_cannot_be_leave_nothing_behind(
+    filled: Catalog, tmp_path: Path, row: str, said: str
+) -> None:
+    before = everything(filled)
+    with pytest.raises(InputError) as caught:
+        import_gold(filled, "sax", write(tmp_path / "g.csv", KNOWN + row + "\n"))
+    assert said in str(caught.value)
+    assert everything(filled) == before
+
+
+def test_what_is_in_no_task_cannot_be_forgotten(filled: Catalog, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"g\.csv row 4: its clip is not in task 'sax'"):
+        import_gold(filled, "sax", write(tmp_path / "g.csv", KNOWN), forget=True)
 
 
 def test_a_person_of_the_catalog_keeps_their_name(filled: Catalog, tmp_path: Path) -> None:

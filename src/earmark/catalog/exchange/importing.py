@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -110,6 +110,27 @@ def import_labels(
     return catalog.run(work)
 
 
+def import_gold(catalog: Catalog, task: str, path: Path, form: str | None = None, *, forget: bool = False) -> Imported:
+    """Take a file's labels as known answers, which nobody gave: their clips become gold. See `tasks.set_gold`.
+
+    Args:
+        forget: the clips that the file names are ordinary ones again, whatever it says of them.
+
+    Returns:
+        `gold` counts what is new, `known` what was so before.
+
+    Raises:
+        InputError: names the row; nothing of the file is in the catalog then.
+    """
+    form = form or format_of(path)
+
+    def work(connection: Connection) -> Imported:
+        info = find_task(connection, task)
+        return _Import(connection, info, path, Choices()).take_gold(read(path, form, info.tags), forget)
+
+    return catalog.run(work)
+
+
 class _Import:
     """One file on its way into one task, within one transaction."""
 
@@ -129,13 +150,52 @@ class _Import:
         self.store.join([clip for _, _, clip in placed])
         self.store.name_groups({sound.id: row.group for row, sound, _ in placed if row.group and _nameless(sound, row)})
         self.store.annotate(self._once_each(spoken))
-        self.store.set_gold({clip.id: row for row, clip in spoken if row.gold})
+        known = [(row, clip) for row, clip in spoken if row.gold and set(row.values) == set(self.task.tags)]
+        self.store.set_gold(self._known(known))
         members = [(row, clip) for row, _, clip in placed if row.sets]
         for name in found.sets:
             self.store.freeze(name, [(row, clip) for row, clip in members if name in row.sets])
         detail = {"task": self.task.name, "file": self.path.name, "labels": self.store.result.labels}
         self.connection.execute(sa.insert(Audit).values(at=now_us(), what="import", detail=detail))
         return self.store.result
+
+    def take_gold(self, found: Found, forget: bool) -> Imported:
+        """Its labels as known answers."""
+        result = self.store.result
+        result.notes += found.notes
+        if found.heard:
+            raise InputError(
+                f"{found.heard[0].where}: it marks when a tag sounds, and a known answer is about a whole clip; give a "
+                "table of labels, such as `earmark catalog export` writes."
+            )
+        rows = [row for row in found.rows if row.kind == "label"]
+        if len(rows) < len(found.rows):
+            result.notes.append(f"{self.path.name}: {len(found.rows) - len(rows)} rows are no label; left out")
+        placed = [(self._fitting(row), self.sounds.clip(row)[1]) for row in rows]
+        away = next((row for row, clip in placed if forget and not clip.in_task), None)
+        if away is not None:
+            raise InputError(f"{away.where}: its clip is not in task {self.task.name!r}, so it has no known answer.")
+        self.store.join([clip for _, clip in placed])
+        known = dict.fromkeys(clip.id for _, clip in placed) if forget else self._known(placed)
+        self.store.set_gold(known)
+        result.known = len(known) - result.gold
+        detail = {"task": self.task.name, "file": self.path.name, "gold": result.gold, "forget": forget}
+        self.connection.execute(sa.insert(Audit).values(at=now_us(), what="known answers", detail=detail))
+        return result
+
+    def _known(self, placed: Sequence[tuple[Row, Span]]) -> dict[int, Mapping[str, LabelValue]]:
+        """clip -> what is known of it, every tag of the task."""
+        rows: dict[int, Row] = {}
+        for row, clip in placed:
+            missing = next((tag for tag in self.task.tags if tag not in row.values), None)
+            if missing is not None:
+                raise InputError(f"{row.where}: a known answer says every tag, and {missing!r} is not in it; add it.")
+            first = rows.setdefault(clip.id, row)
+            if first.values != row.values:
+                raise InputError(
+                    f"{row.where}: another answer for this clip is known by {first.where}; keep the one that is right."
+                )
+        return {clip: row.values for clip, row in rows.items()}
 
     def _fitting(self, row: Row) -> Row:
         """The row with answers that are on the task's scale."""

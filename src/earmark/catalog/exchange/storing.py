@@ -45,6 +45,7 @@ class Imported:
     Attributes:
         labels, skipped, unusable: answers that are new. known: answers that were in the catalog already.
         unlabelled: rows that say nothing of their clip.
+        gold: clips whose known answer is new, another one, or forgotten.
         replaced: new ones that took the place of an older one by the same person.
         clips: made for spans that were none yet. sets: frozen sets made.
         notes: what was not used.
@@ -55,6 +56,7 @@ class Imported:
     unusable: int = 0
     known: int = 0
     unlabelled: int = 0
+    gold: int = 0
     replaced: int = 0
     clips: int = 0
     sets: list[str] = field(default_factory=list)
@@ -228,11 +230,21 @@ class Store:
             self.connection.execute(sa.update(TaskClip).where(mine).values(**values))
             settle_all(self.connection, self.task.id, page)
 
-    def set_gold(self, rows: Mapping[int, Row]) -> None:
-        """Clips whose answer is known to be right, where every tag is answered."""
-        for clip, row in sorted(rows.items()):
-            if row.kind == "label" and set(row.values) == set(self.task.tags):
-                self._settle([clip], gold={tag: value.value for tag, value in row.values.items()})
+    def set_gold(self, known: Mapping[int, Mapping[str, LabelValue] | None]) -> None:
+        """Clips with their known answers, or None for a clip that has none any more."""
+        before: dict[int, dict[str, str] | None] = {}
+        for page in in_pages(sorted(known)):
+            query = sa.select(TaskClip.clip_id, TaskClip.gold).where(TaskClip.task_id == self.task.id)
+            rows = self.connection.execute(query.where(TaskClip.clip_id.in_(page)))
+            before |= {row.clip_id: row.gold for row in rows}
+        new = {
+            clip: values
+            for clip, values in sorted(known.items())
+            if before[clip] != (None if values is None else {tag: value.value for tag, value in values.items()})
+        }
+        self.result.gold += len(new)
+        if new:
+            tasks.put_gold(self.connection, self.task, new)
 
     def freeze(self, name: str, members: Sequence[tuple[Row, Span]]) -> None:
         """A frozen set of these clips, with the answers that the file gives for them."""

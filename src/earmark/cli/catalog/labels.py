@@ -42,6 +42,7 @@ def status(
     """Say what is labelled, by whom, how well they agree, what changed since the last report, and how long it takes."""
     console = Console(as_json=as_json)
     with opened(workspace, database) as (_, catalog):
+        from earmark.catalog.gold import gold_of
         from earmark.catalog.status import status as reckon
         from earmark.catalog.status import task_names
 
@@ -49,7 +50,10 @@ def status(
         if task is None and len(names) == 1:
             task = names[0]
         found = reckon(catalog, task, remember=not peek)
+        lack = gold_of(catalog, task).lack if task is not None else ""
     _show(console, found)
+    if lack:
+        console.say(lack)
     step = None
     if task is None:
         step = f"earmark catalog status {names[0]}" if names else "earmark catalog task new NAME --tags A,B"

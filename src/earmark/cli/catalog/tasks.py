@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import typer
 
 from earmark.cli.catalog.add import seconds_of
+from earmark.cli.catalog.labels import Form
 from earmark.cli.catalog.opening import Database, In, opened
 from earmark.cli.catalog.queue import policy_of
 from earmark.cli.console import Console
@@ -21,6 +23,7 @@ def register(catalog: typer.Typer) -> None:
     task.command("new")(new)
     task.command("list")(list_)
     task.command("refresh")(refresh)
+    task.command("gold")(gold)
     catalog.add_typer(task, name="task")
 
 
@@ -63,8 +66,13 @@ def new(
             open=anyone,
             seed=seed,
         )
+        from earmark.catalog.gold import gold_of
+
         clips = tasks.add_clips_to_task(catalog, made.id)
+        known = gold_of(catalog, made.id)
     console.say(f"task {made.name}: {', '.join(made.tags)} on {clips:,} clips, each by {made.overlap}")
+    if known.lack:
+        console.say(known.lack)
     result = {"task": made.name, "tags": list(made.tags), "scale": list(made.scale), "clips": clips}
     step = f"earmark catalog status {made.name}" if clips else "earmark catalog add SOUNDS --chunk 5s"
     console.finish(result, next_step=step)
@@ -106,6 +114,37 @@ def refresh(name: str = Name, workspace: In = None, database: Database = None, a
         clips = tasks.refresh(catalog, name)
     console.say(f"task {name}: {clips:,} clips joined")
     console.finish({"task": name, "clips": clips}, next_step=f"earmark catalog status {name}")
+
+
+def gold(
+    name: str = Name,
+    file: Path = typer.Argument(..., metavar="FILE", help="Labels that are known to be right, every tag of each clip."),
+    form: str | None = Form,
+    forget: bool = typer.Option(False, "--forget", help="The clips that the file names are ordinary ones again."),
+    workspace: In = None,
+    database: Database = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say what is known to be right of some clips: examples to learn by, and tests of how good people are."""
+    console = Console(as_json=as_json)
+    with opened(workspace, database) as (_, catalog):
+        from earmark.catalog.exchange.importing import import_gold
+        from earmark.catalog.gold import gold_of
+
+        done = import_gold(catalog, name, file, form, forget=forget)
+        known = gold_of(catalog, name)
+    for note in done.notes:
+        console.say(note)
+    what, before = ("forgotten", "not known anyway") if forget else ("known answers", "known already")
+    console.say(f"{file}: {done.gold:,} {what}, {done.known:,} {before}; task {name} has {known.clips:,} in all")
+    if done.clips:
+        console.say(f"{done.clips:,} clips joined the task")
+    if known.lack:
+        console.say(known.lack)
+    elif known.clips and not known.share:
+        console.say("They are examples only: the task's gold share is 0, so nobody is tested by them.")
+    result = {"task": name, "gold": done.gold, "known": done.known, "clips": known.clips, "notes": done.notes}
+    console.finish(result, next_step=f"earmark catalog status {shlex.quote(name)}")
 
 
 def _words(text: str) -> list[str]:
