@@ -60,8 +60,9 @@ def test_known_answers_come_from_a_table_and_a_share_without_any_is_told(root: P
     assert lack in earmark("catalog", "status", "b", cwd=root).stdout
     (root / "g.csv").write_text("file,start_s,end_s,sax\na.wav,0,5,present\nb.wav,5,10,absent\n", encoding="utf-8")
     done = earmark("catalog", "task", "gold", "b", "g.csv", cwd=root)
-    assert done.stdout.startswith("g.csv: 2 known answers, 0 known already; task b has 2 in all\n")
-    assert lack not in earmark("catalog", "status", "b", cwd=root).stdout
+    assert done.stdout.startswith("g.csv: 2 known answers, 0 known already; task b has 2 in all, 1 of them examples\n")
+    few = "Clips with a known answer: 2, as examples 1, to test people 1; it takes 10 tests to tell by them alone"
+    assert few in earmark("catalog", "status", "b", cwd=root).stdout
     told = json.loads(earmark("catalog", "status", "b", "--json", cwd=root).stdout)
     assert told["per_annotator"] == {}  # nobody said it
     done = earmark("catalog", "task", "gold", "sax", "g.csv", cwd=root)

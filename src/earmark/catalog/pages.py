@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from earmark.catalog.agreeing import Agreed, consensus
 from earmark.catalog.current import in_force, labels_of
 from earmark.catalog.database import Catalog, now_us
+from earmark.catalog.gold import examples_of
 from earmark.catalog.hashing import digest
 from earmark.catalog.people import OF_SESSION, Person, find_session, person_of
 from earmark.catalog.status import LOOKED_AT
@@ -148,22 +149,13 @@ def find_clip(catalog: Catalog, task_id: int, clip_id: int) -> ClipInfo:
     return ClipInfo(**row._mapping)
 
 
-def examples(catalog: Catalog, task: TaskInfo, *, most: int = 1) -> list[Example]:
-    """Gold clips to learn by: up to `most` for each tag and answer, in the task's order, `unsure` left out."""
-    query = (
-        sa.select(TaskClip.clip_id, TaskClip.gold)
-        .where(TaskClip.task_id == task.id, TaskClip.gold.is_not(None))
-        .order_by(TaskClip.place)
-        .limit(200)
-    )
+def examples(catalog: Catalog, task: TaskInfo) -> list[Example]:
+    """Gold clips to learn by, in the order of tags and answers; nobody is tested by them (`earmark.catalog.gold`)."""
     with catalog.read() as connection:
-        rows = connection.execute(query).all()
-    found: list[Example] = []
-    for tag in task.tags:
-        for value in task.scale:
-            clips = [row.clip_id for row in rows if row.gold.get(tag) == value]
-            found += [Example(clip, tag, value) for clip in clips[:most]]
-    return found
+        found = examples_of(connection, task.id, task.gold_share)
+    return [
+        Example(found[tag, value], tag, value) for tag in task.tags for value in task.scale if (tag, value) in found
+    ]
 
 
 def numbers_of(catalog: Catalog, task_id: int, person_id: int, *, now: int | None = None) -> Numbers:

@@ -6,7 +6,8 @@ they hold or have answered, and a clip has no more answers and leases than its t
 It stays as fast with a million clips as with ten: everybody goes down the queue's index once and remembers where they
 are (`queue_position`), and what comes free behind them is found by its number. Nothing is ever counted.
 
-Gold clips are shown now and then beside the queue, to everybody, so no overlap holds for them.
+Gold clips that are no examples (`earmark.catalog.gold`) are shown now and then beside the queue, to everybody, so no
+overlap holds for them.
 """
 
 from __future__ import annotations

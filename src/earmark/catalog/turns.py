@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from earmark.catalog.gold import examples_of
 from earmark.catalog.places import leased, move
 from earmark.catalog.tables import Answered, Lease, QueuePosition, Task, TaskClip
 from earmark.catalog.tasks import find_task, insert_new
@@ -98,7 +99,10 @@ class Turn:
         return [row.id for row in sorted(rows, key=lambda row: (row.turn, row.id))]
 
     def gold(self) -> list[int]:
-        rows = self._connection.execute(_NEXT_GOLD, self._who).all()
+        """A clip that tests them, if there is one left: no example, whose answer everybody may read."""
+        examples = set(examples_of(self._connection, self._task_id, self._rules.gold_share).values())
+        values = {**self._who, "examples": sorted(examples) or [-1]}  # an empty list is a scan, of nothing
+        rows = self._connection.execute(_NEXT_GOLD, values).all()
         return [self._lease(row.clip_id) for row in rows if self._take(row.clip_id, False)]
 
     def reopened(self, n: int) -> list[int]:
@@ -219,7 +223,8 @@ _UNSEEN = sa.select(TaskClip.clip_id, TaskClip.priority, TaskClip.place, TaskCli
     ~sa.exists().where(_HELD, Lease.clip_id == TaskClip.clip_id),
 )
 """Clips of the task that a person neither answered nor holds."""
-_NEXT_GOLD = _UNSEEN.where(_GOLD).order_by(TaskClip.place).limit(1)
+_NO_EXAMPLE = TaskClip.clip_id.not_in(sa.bindparam("examples", type_=sa.BigInteger, expanding=True))
+_NEXT_GOLD = _UNSEEN.where(_GOLD, _NO_EXAMPLE).order_by(TaskClip.place).limit(1)
 _AT = sa.tuple_(
     sa.bindparam("at_priority", type_=sa.Float),
     sa.bindparam("at_place", type_=sa.Float),

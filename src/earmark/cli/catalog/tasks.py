@@ -136,7 +136,8 @@ def gold(
     for note in done.notes:
         console.say(note)
     what, before = ("forgotten", "not known anyway") if forget else ("known answers", "known already")
-    console.say(f"{file}: {done.gold:,} {what}, {done.known:,} {before}; task {name} has {known.clips:,} in all")
+    of = f"{known.examples:,} of them examples"
+    console.say(f"{file}: {done.gold:,} {what}, {done.known:,} {before}; task {name} has {known.clips:,} in all, {of}")
     if done.clips:
         console.say(f"{done.clips:,} clips joined the task")
     if known.lack:
