@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -25,18 +26,19 @@ answers = st.dictionaries(st.sampled_from(TAGS), st.sampled_from([F, B, A, U]), 
 
 @st.composite
 def clips(draw: st.DrawFn) -> list[Row]:
-    """Clips of 5 s on a grid, each with one to three people's words."""
+    """Clips of 5 s on a grid, each with one to three people's words, some with a known answer, some in a group."""
     rows = []
+    groups = draw(st.lists(st.none() | names.filter(bool), min_size=5, max_size=5))
     for i in draw(st.lists(st.integers(0, 30), unique=True, min_size=1, max_size=6)):
+        clip = Row("", f"songs/song {i // 7}, live.ogg", 5.0 * i, 5.0 * i + 5, f"{i:06d}", group=groups[i // 7])
+        if draw(st.booleans()):
+            known = {tag: draw(st.sampled_from([F, B, A, U])) for tag in TAGS}
+            rows.append(replace(clip, kind="gold", values=known))
         for who in draw(st.lists(st.sampled_from(["ada", "grace@x.org", "Zoë"]), unique=True, min_size=1)):
             kind = draw(st.sampled_from(["label", "label", "skip", "unusable"]))
             rows.append(
-                Row(
-                    where="",
-                    recording=f"songs/song {i // 7}, live.ogg",
-                    start_s=5.0 * i,
-                    stop_s=5.0 * i + 5,
-                    chunk_id=f"{i:06d}",
+                replace(
+                    clip,
                     kind=kind,
                     values=draw(answers) if kind == "label" else {},
                     annotator=who,
@@ -189,6 +191,7 @@ def test_what_mongoexport_cannot_hold_is_refused(tmp_path: Path) -> None:
         ("recording,sax\n,absent\n", "t.csv row 2, column 'recording': it is empty"),
         ("recording,sax\na.wav,\n", "t.csv row 2: no tag is answered"),
         ("recording,kind,sax\na.wav,skip,absent\n", "t.csv row 2: kind is 'skip', but 'sax' is answered"),
+        ("recording,kind,sax\na.wav,gold,\n", "t.csv row 2: no tag is answered"),
         ("recording,start_s,stop_s,sax\na.wav,5,3,absent\n", "t.csv row 2: the span runs from 5 s to 3 s"),
         ("recording,start_s,sax\na.wav,-1,absent\n", "t.csv row 2, column 'start_s': found '-1'"),
         ("recording,at,sax\na.wav,soon,absent\n", "t.csv row 2, column 'at': found 'soon'"),
@@ -278,9 +281,29 @@ def test_an_export_of_label_studio(tmp_path: Path) -> None:
     assert found.recordings == ("nadine.ogg", "merry song.ogg")
     label, skip = found.rows
     assert (label.recording, label.values, label.annotator) == ("nadine.ogg", {"sax": A}, "label-studio-3")
-    assert (label.at, label.took_ms, label.gold) == (1_714_566_600_250_000, 4100, True)
+    assert (label.kind, label.at, label.took_ms) == ("label", 1_714_566_600_250_000, 4100)
+    assert found.notes == ["p.json task 1 annotation 1: a ground truth without 'vocals' is taken as a label only"]
     assert (skip.kind, skip.annotator) == ("skip", "ada@x.org")
     assert [(span.start_s, span.stop_s, span.tag) for span in found.heard] == [(1.5, 3.25, "vocals")]
+
+
+def test_a_ground_truth_is_a_label_and_a_known_answer(tmp_path: Path) -> None:
+    (tmp_path / "p.json").write_text(json.dumps(STUDIO), encoding="utf-8")
+    label, known, skip = labelstudio.read(tmp_path / "p.json", ("sax",)).rows
+    assert [row.kind for row in (label, known, skip)] == ["label", "gold", "skip"]
+    assert (label.annotator, known.annotator, known.at, known.values) == ("label-studio-3", None, None, {"sax": A})
+
+
+def test_of_a_clip_with_a_known_answer_no_label_is_ground_truth(tmp_path: Path) -> None:
+    clip = Row("", "a.wav", 0.0, 5.0, values={"sax": F})
+    rows = [
+        replace(clip, kind="gold"),
+        replace(clip, annotator="ada"),
+        replace(clip, annotator="eve", values={"sax": A}),
+    ]
+    labelstudio.write(tmp_path / "t.json", rows, ["sax"], [F, A])
+    (task,) = json.loads((tmp_path / "t.json").read_text(encoding="utf-8"))
+    assert [one["ground_truth"] for one in task["annotations"]] == [True, False, False]
 
 
 @pytest.mark.parametrize(

@@ -112,11 +112,19 @@ def test_everybodys_words_go_round_without_loss(
     filled: Catalog, workspace: Workspace, other: Catalog, tmp_path: Path, form: str, name: str
 ) -> None:
     import_labels(filled, "sax", write(tmp_path / "t.csv", TABLE))
+    import_gold(filled, "sax", write(tmp_path / "g.csv", KNOWN + "a.wav,20,25,background,absent\n"))
+    with filled.write() as connection:
+        connection.execute(sa.update(Recording).where(Recording.name == "b.wav").values(group_name="Berry"))
     done = export_labels(workspace, filled, "sax", tmp_path / name, form)
-    assert (done.rows, done.who) == (7, "everybody")
-    import_labels(other, "sax", tmp_path / name)
+    assert (done.rows, done.who) == (11, "everybody")  # four answers are known, of one clip that nobody labelled
+    assert import_labels(other, "sax", tmp_path / name).gold == 4
     assert words(other) == words(filled)
     assert answers(other) == answers(filled)
+    assert gold(other) == gold(filled)
+    with other.read() as connection:
+        query = sa.select(Recording.name, Recording.group_name).order_by(Recording.id)
+        assert [tuple(row) for row in connection.execute(query)] == [("a.flac", None), ("b.flac", "Berry")]
+    assert import_labels(other, "sax", tmp_path / name).gold == 0
 
 
 @pytest.mark.parametrize(("form", "name"), [("audacity", "tracks"), ("raven", "x.txt")])
@@ -265,6 +273,8 @@ def test_records_of_mongoexport_with_their_chunk_files(catalog: Catalog, workspa
     assert [row.group for row in kept.rows] == ["Nadine", "Nadine"]
     assert kept.counts() == {"sax": 1, "not sax": 1}
     export_labels(workspace, catalog, "sax", tmp_path / "again.json", "mongoexport")
+    told = export_labels(workspace, catalog, "sax", tmp_path / "again.csv").notes
+    assert told == ["frozen sets (sax1203) are not in it; mongoexport is the format that has them"]
     again = [json.loads(line) for line in (tmp_path / "again.json").read_text(encoding="utf-8").splitlines()]
     skipped = {**RECORDS[2], "labeled": False}  # skips count as skipped
     del skipped["sax"], skipped["vocals"]
@@ -409,6 +419,16 @@ def test_known_answers_that_cannot_be_leave_nothing_behind(
         import_gold(filled, "sax", write(tmp_path / "g.csv", KNOWN + row + "\n"))
     assert said in str(caught.value)
     assert everything(filled) == before
+
+
+def test_of_a_file_that_marks_known_answers_only_these_are_taken(filled: Catalog, tmp_path: Path) -> None:
+    head, row = "recording,start_s,stop_s,kind,sax,vocals\n", "a.wav,0,5,gold,absent,absent\n"
+    file = write(tmp_path / "g.csv", head + row + "a.wav,0,5,label,foreground,absent\n")
+    assert import_gold(filled, "sax", file).notes == ["g.csv: 1 rows are no known answer; left out"]
+    assert gold(filled) == {("a", 0): {"sax": "absent", "vocals": "absent"}}
+    twice = write(tmp_path / "h.csv", head + row + row.replace("gold,absent", "gold,foreground"))
+    with pytest.raises(InputError, match=r"h\.csv row 3: another answer for this clip is known by h\.csv row 2"):
+        import_labels(filled, "sax", twice)
 
 
 def test_what_is_in_no_task_cannot_be_forgotten(filled: Catalog, tmp_path: Path) -> None:

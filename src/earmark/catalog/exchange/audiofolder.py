@@ -103,5 +103,5 @@ def write(path: Path, rows: Iterable[Row], tags: Sequence[str], path_of: Callabl
                 "clip_stop_s": row.stop_s,
             }
         )
-    rest = [name for name in table.COLUMNS if name not in ("recording", "start_s", "stop_s")]
+    rest = [name for name in table.COLUMNS if name not in ("recording", "start_s", "stop_s", "group")]
     write_cells(path / METADATA, [*_OWN, *rest, *columns.values()], cells)

@@ -74,6 +74,11 @@ def export_labels(
             mongoexport.write(path, rows, info.tags, sets)
         else:
             _write(path, form, rows, info, workspace)
+            sets = sets_of(connection, info.id)
+            if sets:
+                result.notes.append(
+                    f"frozen sets ({', '.join(sets)}) are not in it; mongoexport is the format that has them"
+                )
     result.rows = len(rows)
     result.clips = len({(row.recording, row.start_s, row.stop_s) for row in rows})
     return result
@@ -100,7 +105,7 @@ def _clips(connection: Connection, task: TaskInfo) -> dict[int, Row]:
     """Every clip of a task as a row that says nothing, in the order of recordings."""
     query = (
         sa.select(
-            *(Clip.id, Clip.start, Clip.stop, Clip.chunk_id, TaskClip.gold.is_not(None).label("gold")),
+            *(Clip.id, Clip.start, Clip.stop, Clip.chunk_id),
             *(Recording.uri, Recording.name, Recording.sample_rate_hz, Recording.frames, Recording.group_name),
         )
         .join(TaskClip, TaskClip.clip_id == Clip.id)
@@ -121,17 +126,23 @@ def _clips(connection: Connection, task: TaskInfo) -> dict[int, Row]:
             chunk_id=stem if whole and _DIGITS.fullmatch(stem) else row.chunk_id,
             kind="none",
             group=row.group_name,
-            gold=row.gold,
         )
     return found
 
 
 def _said(connection: Connection, task: TaskInfo, clips: dict[int, Row], who: str | None) -> Iterator[Row]:
-    """Words in force, clip by clip: everybody's, or those of one person."""
+    """Words in force, clip by clip: everybody's, what is known first, or those of one person."""
     names = {row.id: row.name for row in connection.execute(sa.select(Annotator.id, Annotator.name))}
     if who is not None and who not in names.values():
         raise NotFoundError(f"nobody is called {who!r}; expected everybody, consensus, or a name.")
     words: dict[int, list[Row]] = {}
+    if who is None:
+        query = sa.select(TaskClip.clip_id, TaskClip.gold).where(
+            TaskClip.task_id == task.id, TaskClip.gold.is_not(None)
+        )
+        for known in connection.execute(query):
+            values = {tag: LabelValue(known.gold[tag]) for tag in task.tags}
+            words[known.clip_id] = [replace(clips[known.clip_id], kind="gold", values=values)]
     for said in labels_of(connection, task.id, kinds=ANSWERS):
         name = names[said.annotator_id]
         if (who is not None and name != who) or said.clip_id not in clips:

@@ -144,13 +144,13 @@ class _Import:
         """All of it."""
         self.store.result.notes += found.notes
         placed = [(row, *self.sounds.clip(row)) for row in found.rows]
-        spoken = [(self._fitting(row), clip) for row, _, clip in placed if row.kind != "none"]
+        known = [(self._fitting(row), clip) for row, _, clip in placed if row.kind == "gold"]
+        spoken = [(self._fitting(row), clip) for row, _, clip in placed if row.kind not in ("gold", "none")]
         spoken += self._from_spans(found)
         self.store.result.unlabelled = sum(row.kind == "none" for row in found.rows)
         self.store.join([clip for _, _, clip in placed])
         self.store.name_groups({sound.id: row.group for row, sound, _ in placed if row.group and _nameless(sound, row)})
         self.store.annotate(self._once_each(spoken))
-        known = [(row, clip) for row, clip in spoken if row.gold and set(row.values) == set(self.task.tags)]
         self.store.set_gold(self._known(known))
         members = [(row, clip) for row, _, clip in placed if row.sets]
         for name in found.sets:
@@ -160,7 +160,7 @@ class _Import:
         return self.store.result
 
     def take_gold(self, found: Found, forget: bool) -> Imported:
-        """Its labels as known answers."""
+        """Its known answers, or where it says of none that it is known, its labels as such."""
         result = self.store.result
         result.notes += found.notes
         if found.heard:
@@ -168,9 +168,9 @@ class _Import:
                 f"{found.heard[0].where}: it marks when a tag sounds, and a known answer is about a whole clip; give a "
                 "table of labels, such as `earmark catalog export` writes."
             )
-        rows = [row for row in found.rows if row.kind == "label"]
+        rows = [row for row in found.rows if row.kind == "gold"] or [row for row in found.rows if row.kind == "label"]
         if len(rows) < len(found.rows):
-            result.notes.append(f"{self.path.name}: {len(found.rows) - len(rows)} rows are no label; left out")
+            result.notes.append(f"{self.path.name}: {len(found.rows) - len(rows)} rows are no known answer; left out")
         placed = [(self._fitting(row), self.sounds.clip(row)[1]) for row in rows]
         away = next((row for row, clip in placed if forget and not clip.in_task), None)
         if away is not None:

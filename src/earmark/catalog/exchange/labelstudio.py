@@ -1,8 +1,9 @@
 """Label Studio's JSON: a list of tasks, each a sound with annotations.
 
 Read are `choices` of a control that is named like a tag of the task (an answer about the whole clip, or, with start and
-end, about that span), and `labels` with start and end (a span where a tag sounds). A cancelled annotation is a skip.
-Written is a task a clip with a `choices` result a tag, and beside it `NAME.xml`, the labelling interface for a project
+end, about that span), and `labels` with start and end (a span where a tag sounds). A cancelled annotation is a skip; a
+ground truth is a known answer too, beside what its annotator said. Written is a task a clip with a `choices` result a
+tag (the known answer is one annotation more, nobody's), and beside it `NAME.xml`, the labelling interface for a project
 to import it into. Source: Label Studio's documentation, "Label Studio JSON format of annotated tasks".
 """
 
@@ -11,6 +12,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 from typing import Any, cast
@@ -64,7 +66,7 @@ def read(path: Path, tags: Sequence[str]) -> Found:
         recordings[recording] = None
         for index, annotation in enumerate(task.get("annotations") or (), start=1):
             _annotation(f"{where} annotation {index}", annotation, task["data"], recording, tags, found)
-    return Found(rows=found.rows, heard=found.heard, recordings=tuple(recordings))
+    return Found(rows=found.rows, heard=found.heard, recordings=tuple(recordings), notes=found.notes)
 
 
 def write(path: Path, rows: Iterable[Row], tags: Sequence[str], scale: Sequence[str]) -> None:
@@ -75,10 +77,11 @@ def write(path: Path, rows: Iterable[Row], tags: Sequence[str], scale: Sequence[
         scale: the answers that the task offers.
     """
     tasks = []
-    clips = groupby(rows, key=lambda row: (row.recording, row.start_s, row.stop_s, row.chunk_id))
-    for (recording, start_s, stop_s, chunk_id), group in clips:
+    clips = groupby(rows, key=lambda row: (row.recording, row.start_s, row.stop_s, row.chunk_id, row.group))
+    for (recording, start_s, stop_s, chunk_id, group), said in clips:
         data = {"audio": recording, "recording": recording, "start_s": start_s, "stop_s": stop_s, "chunk_id": chunk_id}
-        tasks.append({"data": data, "annotations": [_written(row) for row in group if row.kind != "none"]})
+        data |= {"group": group}
+        tasks.append({"data": data, "annotations": [_written(row) for row in said if row.kind != "none"]})
     try:
         path.write_text(json.dumps(tasks, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
         path.with_suffix(".xml").write_text(interface(tags, scale), encoding="utf-8")
@@ -102,9 +105,11 @@ def _written(row: Row) -> dict[str, Any]:
         {"from_name": tag, "to_name": "audio", "type": "choices", "value": {"choices": [str(value)]}}
         for tag, value in row.values.items()
     ]
-    annotation: dict[str, Any] = {"result": result, "was_cancelled": row.kind != "label", "ground_truth": row.gold}
-    if row.kind == "unusable":
-        annotation["kind"] = "unusable"  # beside what Label Studio knows; it leaves it out again
+    gold = row.kind == "gold"
+    cancelled = row.kind in ("skip", "unusable")
+    annotation: dict[str, Any] = {"result": result, "was_cancelled": cancelled, "ground_truth": gold}
+    if row.kind in ("unusable", "gold"):
+        annotation["kind"] = row.kind  # beside what Label Studio knows; it leaves it out again
     if row.annotator is not None:
         annotation["completed_by"] = {"email": row.annotator}
     if row.at is not None:
@@ -152,28 +157,36 @@ def _annotation(
             answer = value_of(choices[0], where, tag)
             if answer is not None:
                 clips.setdefault((begin, end), {})[tag] = answer
-    kind_word = one_of(annotation.get("kind"), where, "kind", ("unusable",)) or "skip"
+    kind_word = one_of(annotation.get("kind"), where, "kind", ("unusable", "gold"))
     cancelled = bool(annotation.get("was_cancelled"))
+    said: Kind = "gold" if kind_word == "gold" else "label"
     if cancelled:
         clips = {(start_s, stop_s): {}}
+        said = "unusable" if kind_word == "unusable" else "skip"
     took_s = number_of(annotation.get("lead_time"), where, "lead_time")
     for (begin, end), values in clips.items():
-        found.rows.append(
-            Row(
-                where=where,
-                recording=recording,
-                start_s=begin,
-                stop_s=end,
-                chunk_id=str(data["chunk_id"]) if data.get("chunk_id") else None,
-                kind=cast(Kind, kind_word) if cancelled else "label",
-                values=values,
-                annotator=_annotator(annotation.get("completed_by")),
-                at=time_of(annotation.get("created_at"), where, "created_at"),
-                took_ms=None if took_s is None else round(1000 * took_s),
-                origin=cast("Origin | None", one_of(annotation.get("origin"), where, "origin", ORIGINS)),
-                gold=bool(annotation.get("ground_truth")),
-            )
+        row = Row(
+            where=where,
+            recording=recording,
+            start_s=begin,
+            stop_s=end,
+            chunk_id=str(data["chunk_id"]) if data.get("chunk_id") else None,
+            kind=said,
+            values=values,
+            annotator=_annotator(annotation.get("completed_by")),
+            at=time_of(annotation.get("created_at"), where, "created_at"),
+            took_ms=None if took_s is None else round(1000 * took_s),
+            origin=cast("Origin | None", one_of(annotation.get("origin"), where, "origin", ORIGINS)),
+            # a field of that name in somebody else's project may be anything
+            group=str(data["group"]) if data.get("recording") and data.get("group") else None,
         )
+        found.rows.append(row)
+        if said == "label" and annotation.get("ground_truth"):
+            missing = next((tag for tag in tags if tag not in values), None)
+            if missing is None:
+                found.rows.append(replace(row, kind="gold", annotator=None, at=None, took_ms=None, origin=None))
+            else:
+                found.notes.append(f"{where}: a ground truth without {missing!r} is taken as a label only")
 
 
 def _annotator(who: Any) -> str | None:

@@ -14,7 +14,7 @@ from typing import Any, Literal, TypeAlias
 from earmark.errors import InputError
 from earmark.types import LabelValue
 
-Kind: TypeAlias = Literal["label", "skip", "unusable", "none"]
+Kind: TypeAlias = Literal["label", "skip", "unusable", "gold", "none"]
 Origin: TypeAlias = Literal["person", "import", "correction", "adjudication"]
 
 ORIGINS = ("person", "import", "correction", "adjudication")
@@ -23,21 +23,21 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One person's word on one clip, as a file has it.
+    """One person's word on one clip, or what is known of it whoever speaks, as a file has it.
 
     Attributes:
         where: for messages, such as `labels.csv row 12`.
         recording: the sound: its path or file name; '' where only `chunk_id` names the clip.
         start_s, stop_s: the span in seconds; None: from the beginning, to the end.
         chunk_id: the clip's six digits, where the file has them.
-        kind: label, skip, unusable, or `none` where nobody has said anything.
-        values: tag -> answer, of a label.
+        kind: label, skip, unusable, `gold` where the answer is known to be right and nobody's, or `none` where nobody
+            has said anything.
+        values: tag -> answer, of a label or a known answer.
         annotator: a name; None where the file has none.
         at: microseconds since 1970, UTC; took_ms: how long it took.
         origin: where it came from before; None where the file does not say.
         sets: named sets that the clip is in.
         group: song, artist or site, where the file has it.
-        gold: the answer is known to be right.
     """
 
     where: str
@@ -53,7 +53,6 @@ class Row:
     origin: Origin | None = None
     sets: tuple[str, ...] = ()
     group: str | None = None
-    gold: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,9 @@
-"""Our own table, as CSV or Parquet: a row an answer, a column a tag. It holds all that the catalog knows of a label.
+"""Our own table, as CSV or Parquet: a row an answer, a column a tag. It holds all that the catalog knows of a label,
+and known answers (gold) as rows of their own.
 
-    recording,start_s,stop_s,chunk_id,kind,annotator,at,took_ms,origin,sax,vocals
-    songs/nadine.ogg,5.0,10.0,000002,label,ada,2024-05-01T12:30:00.250000+00:00,4100,person,foreground,absent
+    recording,start_s,stop_s,chunk_id,kind,annotator,at,took_ms,origin,group,sax,vocals
+    songs/nadine.ogg,5.0,10.0,000002,label,ada,2024-05-01T12:30:00.250000+00:00,4100,person,Berry,foreground,absent
+    songs/nadine.ogg,5.0,10.0,000002,gold,,,,,Berry,foreground,absent
 
 Only `recording` (or `file`, `path`, `file_name`) and a column that is named like a tag are needed. A column is a tag
 where the task has a tag of that name; `tag:NAME` is one in any case.
@@ -33,11 +35,11 @@ from earmark.catalog.exchange.rows import (
 from earmark.errors import InputError
 from earmark.types import LabelValue
 
-COLUMNS = ("recording", "start_s", "stop_s", "chunk_id", "kind", "annotator", "at", "took_ms", "origin")
+COLUMNS = ("recording", "start_s", "stop_s", "chunk_id", "kind", "annotator", "at", "took_ms", "origin", "group")
 RECORDING = ("recording", "file", "path", "file_name", "filename")
 STOP = ("stop_s", "end_s")
-RESERVED = (*COLUMNS, *RECORDING, "end_s", "group", "label", "labels")
-_KINDS = ("label", "skip", "unusable")
+RESERVED = (*COLUMNS, *RECORDING, "end_s", "label", "labels")
+_KINDS = ("label", "skip", "unusable", "gold")
 
 
 def read(path: Path, tags: Sequence[str]) -> Found:
@@ -67,7 +69,7 @@ def read(path: Path, tags: Sequence[str]) -> Found:
 
 
 def write(path: Path, rows: Iterable[Row], tags: Sequence[str]) -> None:
-    """A table that `read` reads the same rows from (`where`, `sets`, `group` and `gold` are not in it)."""
+    """A table that `read` reads the same rows from (`where` and `sets` are not in it)."""
     columns = {tag: tag_column(tag, RESERVED) for tag in tags}
     write_cells(path, [*COLUMNS, *columns.values()], (cells_of(row, columns) for row in rows))
 
@@ -84,6 +86,7 @@ def cells_of(row: Row, columns: dict[str, str]) -> dict[str, Any]:
         "at": time_text(row.at) or None,
         "took_ms": row.took_ms,
         "origin": row.origin,
+        "group": row.group,
         **{columns[tag]: str(value) for tag, value in row.values.items()},
     }
 
@@ -103,11 +106,12 @@ def _row(where: str, cells: dict[str, Any], name: str | None, stop: str, columns
     kind = one_of(cells.get("kind"), where, "kind", _KINDS) or "label"
     read_values = {tag: value_of(cells.get(column), where, tag) for tag, column in columns.items()}
     values: dict[str, LabelValue] = {tag: value for tag, value in read_values.items() if value is not None}
-    if kind == "label" and not values:
+    speaks = kind in ("label", "gold")
+    if speaks and not values:
         raise InputError(
             f"{where}: no tag is answered ({', '.join(columns)}); give an answer, or kind skip or unusable."
         )
-    if kind != "label" and values:
+    if not speaks and values:
         raise InputError(f"{where}: kind is {kind!r}, but {next(iter(values))!r} is answered; empty the cell.")
     took_ms = number_of(cells.get("took_ms"), where, "took_ms")
     return Row(

@@ -102,6 +102,8 @@ def import_(
     parts = [f"{done.labels:,} labels"]
     parts += [f"{count:,} {what}" for count, what in _parts(done.skipped, done.unusable, done.unlabelled) if count]
     console.say(f"{file}: {', '.join(parts)}; {done.known:,} known already, {done.replaced:,} replaced")
+    if done.gold:
+        console.say(f"{done.gold:,} known answers are new: gold clips")
     if done.clips:
         console.say(f"{done.clips:,} clips joined the task")
     for name in done.sets:
