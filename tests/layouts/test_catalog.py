@@ -12,6 +12,7 @@ from catalog_rows import RATE_HZ, add_song
 from earmark import layouts
 from earmark.audio.write import write
 from earmark.catalog.database import Workspace
+from earmark.catalog.exchange.exporting import export_labels
 from earmark.catalog.exchange.importing import import_labels
 from earmark.catalog.sets import freeze
 from earmark.catalog.tasks import add_clips_to_task, new_task
@@ -63,6 +64,28 @@ def test_a_task_is_multilabel_and_what_nobody_knows_weighs_nothing(root: Path) -
     assert math.isnan(found.rows["start_s"][0])
     assert found.rows["group"].tolist() == ["Chuck Berry", "Chuck Berry", "songs/b.wav"]
     assert found.rows["group_is_given"].tolist() == [True, True, False]
+
+
+@pytest.fixture
+def doubted(root: Path, tmp_path: Path) -> Path:
+    """The same workspace: eve hears vocals where ada does not, and answers sax alone of a clip that ada skipped."""
+    rows = ["recording,start_s,stop_s,annotator,sax,vocals", "a.wav,0,0.5,eve,foreground,background"]
+    (tmp_path / "eve.csv").write_text("\n".join([*rows, "b.wav,0.5,1,eve,absent,", ""]), encoding="utf-8")
+    with Workspace.open(root).catalog() as catalog:
+        import_labels(catalog, "sax", tmp_path / "eve.csv")
+    return root
+
+
+def test_an_audiofolder_of_it_trains_alike(doubted: Path, tmp_path: Path) -> None:
+    workspace = Workspace.open(doubted)
+    with workspace.catalog() as catalog:
+        export_labels(workspace, catalog, "sax", tmp_path / "out", "audiofolder")
+    mine, theirs = layouts.read("catalog:sax"), layouts.read(tmp_path / "out")
+    assert (theirs.layout, theirs.vocabulary) == ("audiofolder", mine.vocabulary)
+    assert theirs.targets.tolist() == mine.targets.tolist() == [[1, 0], [1, 1], [0, 0], [0, 0]]
+    known = [[1, 0], [1, 1], [1, 0], [1, 0]]  # in dispute, agreed, unsure, unanswered
+    assert (theirs.weights > 0).tolist() == (mine.weights > 0).tolist() == np.array(known, dtype=bool).tolist()
+    assert theirs.rows["group"].tolist() == mine.rows["group"].tolist()
 
 
 @pytest.mark.parametrize("name", ["catalog:sax?sax=foreground vs absent", "catalog:sax@two"])

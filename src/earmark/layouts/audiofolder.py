@@ -19,12 +19,14 @@ DOC = """
 
 The label column is `label`, `category` or `class` (one label, taken as it is), or `labels` (several: `dog|rain`,
 `"dog,rain"`, or a list in JSON lines). A first folder called train, validation or test is the clip's split. The columns
-group, fold, split, start_s, end_s, weight, trust, licence and source are used where they are there.
+group, fold, split, start_s, end_s, weight, trust, licence and source are used where they are there, and so is
+unlabelled: tags that nobody has decided on. With that column any clip may have any number of tags.
 """
 
 _FILES = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
 _ONE = ("label", "category", "class")
 _LABELS = ("label", "labels", "category", "class")
+_UNLABELLED = "unlabelled"
 
 
 def detect(root: Path) -> bool:
@@ -41,16 +43,19 @@ def read(root: Path) -> Manifest:
         names = ", ".join(path.name for path in paths if path.parent == twice)
         raise LayoutError(f"{twice}: {names} stand side by side; keep one of them.")
     locator = Locator()
-    items = [item for path in paths for item in _items(path, root, locator)]
+    tables = [read_table(path, root) for path in paths]
+    pairs = zip(paths, tables, strict=True)
+    items = [item for path, table in pairs for item in _items(path, table, root, locator)]
     locator.report(NAME)
-    return build(items, root=root, layout=NAME)
+    several = any(_UNLABELLED in table.columns for table in tables)
+    return build(items, root=root, layout=NAME, kind="multilabel" if several else None)
 
 
-def _items(path: Path, root: Path, locator: Locator) -> list[Item]:
-    table = read_table(path, root)
+def _items(path: Path, table: Table, root: Path, locator: Locator) -> list[Item]:
     table.need("file_name")
     column = _label_column(table)
     bar = uses_bar([row.cells.get(column) for row in table.rows])
+    bar_unlabelled = uses_bar([row.cells.get(_UNLABELLED) for row in table.rows])
     items = []
     for row in table.rows:
         file = path.parent / row.needed("file_name", "a file, relative to the table")
@@ -61,7 +66,9 @@ def _items(path: Path, root: Path, locator: Locator) -> list[Item]:
         else:
             labels = split_labels(cell, bar=bar)
         split = split_named(inside[0]) if len(inside) > 1 else ""
-        items.append(rows.item(row, locator.find(file), labels, ("file_name", column), split=split))
+        unlabelled = split_labels(row.cells.get(_UNLABELLED), bar=bar_unlabelled)
+        found = locator.find(file)
+        items.append(rows.item(row, found, labels, ("file_name", column), unlabelled=unlabelled, split=split))
     return items
 
 

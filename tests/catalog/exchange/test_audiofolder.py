@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from earmark.catalog.exchange.rows import Row
 from earmark.errors import InputError
 from earmark.types import LabelValue
 
-F, A = LabelValue.FOREGROUND, LabelValue.ABSENT
+F, A, U = LabelValue.FOREGROUND, LabelValue.ABSENT, LabelValue.UNSURE
 TAGS = ("sax", "labels")  # the second is a column's name too
 
 
@@ -52,6 +53,23 @@ def test_it_can_be_trained_on_as_it_lies(song: Path, tmp_path: Path) -> None:
     assert manifest.layout == "audiofolder"
     assert [manifest.labels_of(i) for i in range(2)] == [("sax",), ("labels",)]
     assert manifest.rows["group"].tolist()[1] == "Nadine"
+
+
+def test_what_is_not_known_is_not_absent(song: Path, tmp_path: Path) -> None:
+    rows = [
+        Row("", "songs/a.wav", 0.0, 0.25, values={"sax": F, "labels": U}),
+        Row("", "songs/a.wav", 0.25, 0.5, values={"sax": A}),
+        Row("", "songs/a.wav", 0.5, 0.75, values={"sax": F, "labels": F}, sure={"sax": 0.95, "labels": 0.0}),
+    ]
+    audiofolder.write(tmp_path / "out", rows, TAGS, lambda uri: tmp_path / uri)
+    with (tmp_path / "out" / "metadata.csv").open(encoding="utf-8", newline="") as file:
+        cells = [(row["labels"], row["unlabelled"], row["group"], row["tag:labels"]) for row in csv.DictReader(file)]
+    said = "songs/a.wav"  # one recording, one group
+    assert cells == [("sax", "labels", said, "unsure"), ("", "labels", said, ""), ("sax", "labels", said, "foreground")]
+    manifest = layouts.read(tmp_path / "out")
+    assert (manifest.vocabulary.tags, manifest.vocabulary.kind) == (("labels", "sax"), "multilabel")
+    assert manifest.targets.tolist() == [[0, 1], [0, 0], [0, 1]]
+    assert manifest.weights.tolist() == [[0, 1], [0, 1], [0, 1]]
 
 
 def test_any_audiofolder_says_what_is_present(tmp_path: Path) -> None:

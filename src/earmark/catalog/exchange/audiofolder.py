@@ -1,11 +1,13 @@
 """A Hugging Face audiofolder: each clip as a file of its own, and `metadata.csv` with a row a clip.
 
     labels/
-      metadata.csv     file_name,labels,group,recording,clip_start_s,clip_stop_s,chunk_id,kind,...,sax,vocals
+      metadata.csv     file_name,labels,unlabelled,group,recording,clip_start_s,clip_stop_s,chunk_id,kind,...,sax,vocals
       data/000000.flac
 
-`labels` holds the tags that are present, so that `datasets.load_dataset` and `earmark train` read it as it is; the
-columns of the tags hold the answers themselves, and `recording` and the span name the clip they were given for.
+`labels` holds the tags that are present, so that `datasets.load_dataset` and `earmark train` read it as it is, and
+`unlabelled` those that nobody answered or is sure of, or that are in dispute: they are not absent. Clips of one
+recording are one group where it has no other. The columns of the tags hold the answers themselves, and `recording` and
+the span name the clip they were given for.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ from earmark.types import LabelValue
 
 METADATA = "metadata.csv"
 _LABELS = ("label", "labels", "category", "class")
-_OWN = ("file_name", "labels", "group", "recording", "clip_start_s", "clip_stop_s")
+_OWN = ("file_name", "labels", "unlabelled", "group", "recording", "clip_start_s", "clip_stop_s")
 
 
 def read(path: Path, tags: Sequence[str]) -> Found:
@@ -48,10 +50,10 @@ def read(path: Path, tags: Sequence[str]) -> Found:
         found = table.read(file, tags)
         spans = [span_of(row.get("clip_start_s"), row.get("clip_stop_s"), where) for where, row in cells]
         rows = [
-            replace(row, start_s=start_s, stop_s=stop_s)
+            replace(row, start_s=start_s, stop_s=stop_s, group=None if row.group == row.recording else row.group)
             for row, (start_s, stop_s) in zip(found.rows, spans, strict=True)
         ]
-        own = {f"{file.name}: column {column!r} is not used" for column in ("clip_start_s", "clip_stop_s")}
+        own = {f"{file.name}: column {column!r} is not used" for column in _OWN}
         return replace(found, rows=rows, notes=[note for note in found.notes if note not in own])
     column = next((name for name in _LABELS if name in header), None)
     if column is None:
@@ -92,16 +94,22 @@ def write(path: Path, rows: Iterable[Row], tags: Sequence[str], path_of: Callabl
             write_audio(path / name, audio.samples, audio.sample_rate_hz, subtype="PCM_24")
             written[clip] = name
         own = table.cells_of(row, columns)
-        present = [tag for tag, value in row.values.items() if value.is_present]
+        sure = [tag for tag, value in row.values.items() if value is not LabelValue.UNSURE and row.sure.get(tag, 1.0)]
         cells.append(
             {
                 **{name: own[name] for name in own if name not in ("start_s", "stop_s")},
                 "file_name": written[clip],
-                "labels": "|".join("".join("\\" + c if c in "\\|," else c for c in tag) for tag in present),
-                "group": row.group,
+                "labels": _cell(tag for tag in sure if row.values[tag].is_present),
+                "unlabelled": _cell(tag for tag in tags if tag not in sure),
+                "group": row.group or row.recording,
                 "clip_start_s": row.start_s,
                 "clip_stop_s": row.stop_s,
             }
         )
     rest = [name for name in table.COLUMNS if name not in ("recording", "start_s", "stop_s", "group")]
     write_cells(path / METADATA, [*_OWN, *rest, *columns.values()], cells)
+
+
+def _cell(tags: Iterable[str]) -> str:
+    """Tags as one cell, as the audiofolder layout reads it."""
+    return "|".join("".join("\\" + c if c in "\\|," else c for c in tag) for tag in tags)

@@ -177,9 +177,11 @@ def _agreed(connection: Connection, task: TaskInfo, clips: dict[int, Row]) -> It
     agreed = consensus(connection, task)
     skipped = {said.clip_id for said in labels_of(connection, task.id, kinds=("skip",))}
     for clip, row in clips.items():
-        values = {tag: one.value for tag, one in agreed.clips.get(clip, {}).items()}
-        if values:
-            yield replace(row, kind="label", values=values)
+        tags = agreed.clips.get(clip, {})
+        if tags:
+            values = {tag: one.value for tag, one in tags.items()}
+            sure = {tag: 0.0 if one.disputed else one.confidence for tag, one in tags.items()}
+            yield replace(row, kind="label", values=values, sure=sure)
         elif clip in agreed.unusable:
             yield replace(row, kind="unusable")
         elif clip in skipped:

@@ -38,6 +38,8 @@ class Row:
         origin: where it came from before; None where the file does not say.
         sets: named sets that the clip is in.
         group: song, artist or site, where the file has it.
+        sure: of a consensus, tag -> how sure it is, 0 to 1; 0 where the tag is in dispute or nobody is sure. No format
+            reads it.
     """
 
     where: str
@@ -53,6 +55,7 @@ class Row:
     origin: Origin | None = None
     sets: tuple[str, ...] = ()
     group: str | None = None
+    sure: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
