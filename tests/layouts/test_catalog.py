@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,11 +15,11 @@ from earmark.audio.write import write
 from earmark.catalog.database import Workspace
 from earmark.catalog.exchange.exporting import export_labels
 from earmark.catalog.exchange.importing import import_labels
-from earmark.catalog.sets import freeze
-from earmark.catalog.tasks import add_clips_to_task, new_task
+from earmark.catalog.sets import ClipSet, SetRow, freeze
+from earmark.catalog.tasks import add_clips_to_task, get_task, new_task
 from earmark.errors import CatalogError, InputError, LayoutError, NotFoundError
-from earmark.layouts.catalog import parse, with_where
-from earmark.types import Samples
+from earmark.layouts.catalog import manifest_of, parse, with_where
+from earmark.types import LabelValue, Samples
 
 LABELS = """recording,start_s,stop_s,annotator,kind,group,sax,vocals
 songs/a.wav,0,0.5,ada,label,Chuck Berry,foreground,absent
@@ -76,6 +77,29 @@ def doubted(root: Path, tmp_path: Path) -> Path:
     return root
 
 
+def test_a_doubtful_tag_does_not_weaken_a_sure_one(root: Path, tmp_path: Path) -> None:
+    F, A = LabelValue.FOREGROUND, LabelValue.ABSENT
+    with Workspace.open(root).catalog() as catalog:
+        task = get_task(catalog, "sax")
+    both = SetRow(
+        1, root / "songs/a.wav", "", 0, 4000, 8000, {"sax": (F, 0.95), "vocals": (A, 0.55)}, None, *[None] * 3
+    )
+    one = replace(both, start=4000, stop=8000, values={"vocals": (F, 1.0)})
+    found = manifest_of(ClipSet(task, None, (), (both, one), {}), root, "catalog:sax")
+    weights = np.array([[0.95, 0.55], [0.0, 1.0]], dtype=np.float32)
+    assert found.targets.tolist() == [[1, 0], [0, 1]]
+    np.testing.assert_array_equal(found.weights, weights)
+    np.testing.assert_array_equal(found.loss_weights, weights)
+    assert found.rows["weight"].tolist() == [1.0, 1.0]
+    classes = [replace(both, class_name="sax"), replace(one, class_name="rest")]
+    told = manifest_of(ClipSet(task, None, ("sax", "rest"), tuple(classes), {}), root, "catalog:sax")
+    assert told.rows["weight"].tolist() == [0.75, 1.0]  # 0.95 and 0.55, both of which make it of its class
+    assert told.weights.tolist() == [[1, 1], [1, 1]]
+    found.to_csv(root / "manifest.csv")
+    again = layouts.read(root / "manifest.csv")
+    assert again.fingerprint() == replace(found, rows=found.rows.assign(group=again.rows["group"])).fingerprint()
+
+
 def test_an_audiofolder_of_it_trains_alike(doubted: Path, tmp_path: Path) -> None:
     workspace = Workspace.open(doubted)
     with workspace.catalog() as catalog:
@@ -85,6 +109,9 @@ def test_an_audiofolder_of_it_trains_alike(doubted: Path, tmp_path: Path) -> Non
     assert theirs.targets.tolist() == mine.targets.tolist() == [[1, 0], [1, 1], [0, 0], [0, 0]]
     known = [[1, 0], [1, 1], [1, 0], [1, 0]]  # in dispute, agreed, unsure, unanswered
     assert (theirs.weights > 0).tolist() == (mine.weights > 0).tolist() == np.array(known, dtype=bool).tolist()
+    assert 0.5 < mine.weights[1, 1] < 1.0  # of one person's word each tag is as sure as it is
+    assert theirs.weights.tolist() == mine.weights.tolist()
+    assert theirs.rows["weight"].tolist() == mine.rows["weight"].tolist() == [1.0] * 4
     assert theirs.rows["group"].tolist() == mine.rows["group"].tolist()
 
 

@@ -70,6 +70,31 @@ def test_one_clip_on_two_rows_is_refused(tmp_path: Path) -> None:
         read(tmp_path, "path,labels\na.wav,dog\na.wav,rain\n")
 
 
+def test_single_tags_have_weights(tmp_path: Path) -> None:
+    text = "path,labels,unlabelled,tag_weights\na.wav,dog|x=y,cat,dog=0.5|rain=0.25|x=y=0.75\nb.wav,,,cat=0.5\n"
+    found = read(tmp_path, text)
+    assert found.vocabulary.tags == ("cat", "dog", "rain", "x=y")
+    assert found.targets.tolist() == [[0, 1, 0, 1], [0, 0, 0, 0]]
+    assert found.weights.tolist() == [[0, 0.5, 0.25, 0.75], [0.5, 1, 1, 1]]
+    found.to_csv(tmp_path / "again.csv")
+    again = layouts.read(tmp_path / "again.csv")
+    assert again.fingerprint() == found.fingerprint()
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ("a.wav,dog|cat,dog", r"row 2, column 'tag_weights': found 'dog', expected TAG=WEIGHT with a number above 0"),
+        ("a.wav,dog|cat,dog=0", r"found 'dog=0', expected TAG=WEIGHT"),
+        ("a.wav,dog|cat,=1", r"found '=1', expected TAG=WEIGHT"),
+        ("a.wav,dog,dog=0.5", r"row 2, column 'tag_weights': weights of tags need tags that do not exclude each other"),
+    ],
+)
+def test_weights_of_tags_that_make_no_sense_are_named(tmp_path: Path, row: str, said: str) -> None:
+    with pytest.raises(LayoutError, match=said):
+        read(tmp_path, f"path,labels,tag_weights\n{row}\n")
+
+
 def test_several_labels_make_it_multilabel(tmp_path: Path) -> None:
     found = read(tmp_path, 'path,labels\na.wav,"dog,rain"\nb.wav,dog\n')
     assert found.vocabulary.kind == "multilabel"

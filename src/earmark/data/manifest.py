@@ -6,8 +6,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -53,6 +53,8 @@ class Item:
         fold: a fold given by the data set; split: '', 'train', 'val' or 'test', given by the data set.
         weight: what the clip counts in training, above 0.
         unlabelled: tags nobody has decided on for this clip; ('*',) is every tag that is not in `labels`.
+        tag_weights: tag -> what its target counts beside the clip's others, above 0, heard or not; 1 where it is not
+            named. Only where the vocabulary is multilabel: a class has the `weight` of its clip.
         where: for messages, e.g. `meta/esc50.csv row 12`; rows count as a spreadsheet shows them, the header is row 1.
         path_column, labels_column: for messages, the columns of that row that name the file and its labels; '' where
             there are no columns.
@@ -70,6 +72,7 @@ class Item:
     licence: str | None = None
     source: str | None = None
     unlabelled: tuple[str, ...] = ()
+    tag_weights: Mapping[str, float] = field(default_factory=dict)
     where: str = ""
     path_column: str = ""
     labels_column: str = ""
@@ -90,8 +93,8 @@ class Manifest:
             missing), `split` ('', 'train', 'val', 'test'), `trust` ('curated', 'noisy'), `weight` (of the clip),
             `licence` and `source` (str or None).
         targets: (n, tags) float32, 1 where the tag is heard, 0 where it is not.
-        weights: (n, tags) float32, 1 where that is known, 0 where the tag is unlabelled. The weight of the clip is not
-            in it: `loss_weights` has both.
+        weights: (n, tags) float32, 1 where that is known, 0 where the tag is unlabelled, and between where it is not
+            sure. The weight of the clip is not in it: `loss_weights` has both.
         vocabulary: the map between tags and columns.
         root: the folder it was read from.
         layout: the layout it was read by.
@@ -116,10 +119,10 @@ class Manifest:
                 f"manifest {self.name!r}: targets are {self.targets.shape} and weights {self.weights.shape}, "
                 f"but {shape[0]} rows and {shape[1]} tags need {shape}."
             )
-        for field in ("targets", "weights"):
-            frozen = getattr(self, field).view()  # a view: the caller's own array stays writable
+        for name in ("targets", "weights"):
+            frozen = getattr(self, name).view()  # a view: the caller's own array stays writable
             frozen.setflags(write=False)
-            object.__setattr__(self, field, frozen)
+            object.__setattr__(self, name, frozen)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -199,9 +202,10 @@ class Manifest:
         """The table of the manifest layout, with paths relative to `folder`; optional columns only where needed.
 
         Raises:
-            InputError: targets or label weights that are not 0 or 1, which no labels column can say.
+            InputError: targets (exclusive: or label weights) that are not 0 or 1, which no labels column can say.
         """
-        for what, array in (("target", self.targets), ("weight", self.weights)):
+        only_labels = [("target", self.targets)] + ([("weight", self.weights)] if self.is_exclusive else [])
+        for what, array in only_labels:
             odd = ~np.isin(array, (0.0, 1.0))
             if odd.any():
                 row, column = np.argwhere(odd)[0]
@@ -216,6 +220,11 @@ class Manifest:
         if unknown.any():
             tags = self.vocabulary.tags
             table["unlabelled"] = [join_labels(tags[column] for column in np.flatnonzero(row)) for row in unknown]
+        odd = ~np.isin(self.weights, (0.0, 1.0))
+        if odd.any():
+            found = [[(tags, self.weights[i, tags]) for tags in np.flatnonzero(odd[i])] for i in range(len(self))]
+            names = self.vocabulary.tags
+            table["tag_weights"] = [join_labels(f"{names[tag]}={weight}" for tag, weight in row) for row in found]
         if not self.is_exclusive and bool((self.targets.sum(axis=1) == 1).all()):
             table["kind"] = "multilabel"  # the labels alone would read as exclusive
         for name, column in (("start_s", "start_s"), ("end_s", "stop_s")):
@@ -268,7 +277,7 @@ def build(
     if vocabulary is None:
         if kind is None:
             kind = "exclusive" if all(len(set(item.labels)) == 1 for item in items) else "multilabel"
-        known = {tag for item in items for tag in (*item.labels, *item.unlabelled)} - {"*"}
+        known = {tag for item in items for tag in (*item.labels, *item.unlabelled, *item.tag_weights)} - {"*"}
         vocabulary = Vocabulary(tuple(sorted(known)), kind)
     targets, weights = _targets(items, vocabulary)
     recordings = [relative_path(item.path, root) for item in items]
@@ -319,11 +328,18 @@ def _targets(items: Sequence[Item], vocabulary: Vocabulary) -> tuple[npt.NDArray
         try:
             columns = [vocabulary.column(tag) for tag in item.labels]
             unknown = slice(None) if "*" in item.unlabelled else [vocabulary.column(tag) for tag in item.unlabelled]
+            weighed = [vocabulary.column(tag) for tag in item.tag_weights]
         except InputError as error:
             raise LayoutError(f"{at}: {error}") from None
         weights[i, unknown] = 0.0
         targets[i, columns] = 1.0
         weights[i, columns] = 1.0
+        weights[i, weighed] *= np.array(list(item.tag_weights.values()), dtype=np.float32)
+        if vocabulary.kind == "exclusive" and item.tag_weights:
+            here = item.at("tag_weights") or str(item.path)
+            raise LayoutError(
+                f"{here}: weights of tags need tags that do not exclude each other; give the clip a weight."
+            )
         if vocabulary.kind == "exclusive" and len(set(columns)) != 1:
             found = ", ".join(item.labels) or "none"
             raise LayoutError(f"{at}: expected exactly one label (exclusive classes), found {found}.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,9 +25,9 @@ DOC = """
     catalog:sax?sax=foreground vs absent    two classes; clips that fit neither are left out
 
 Without classes, any clip may have any of the task's tags (multilabel): foreground and background are both present, and
-a tag that nobody has answered, or that is in dispute, counts nowhere. A clip weighs as much as its consensus is sure.
-Groups are those of the recordings. The workspace is the current folder, or the nearest above it that is one;
-EARMARK_DATABASE_URL says where its database is, if elsewhere.
+a tag that nobody has answered, or that is in dispute, counts nowhere; each other one weighs as much as its consensus is
+sure. With classes, the clip weighs so. Groups are those of the recordings. The workspace is the current folder, or the
+nearest above it that is one; EARMARK_DATABASE_URL says where its database is, if elsewhere.
 """
 
 PREFIX = "catalog:"
@@ -158,25 +158,36 @@ def manifest_of(found: ClipSet, root: Path, name: str) -> Manifest:
 
 
 def _of_class(row: SetRow, name: str) -> Item:
-    return _item(row, (str(row.class_name),), (), name)
+    sure = [confidence for _, confidence in row.values.values()]
+    return _item(row, (str(row.class_name),), name, weight=max(1e-3, sum(sure) / len(sure)) if sure else 1.0)
 
 
 def _of_tags(row: SetRow, tags: Iterable[str], name: str) -> Item:
     heard = tuple(tag for tag, (value, _) in row.values.items() if value.is_present)
-    return _item(row, heard, tuple(tag for tag in tags if tag not in row.values), name)
+    unlabelled = tuple(tag for tag in tags if tag not in row.values)
+    sure = {tag: max(1e-3, confidence) for tag, (_, confidence) in row.values.items()}
+    return _item(row, heard, name, unlabelled=unlabelled, tag_weights=sure)
 
 
-def _item(row: SetRow, labels: tuple[str, ...], unlabelled: tuple[str, ...], name: str) -> Item:
-    sure = [confidence for _, confidence in row.values.values()]
+def _item(
+    row: SetRow,
+    labels: tuple[str, ...],
+    name: str,
+    *,
+    weight: float = 1.0,
+    unlabelled: tuple[str, ...] = (),
+    tag_weights: Mapping[str, float] | None = None,
+) -> Item:
     return Item(
         path=row.path,
         labels=labels,
         start_s=row.start_s or None,
         stop_s=row.stop_s,
         group=row.group,
-        weight=max(1e-3, sum(sure) / len(sure)) if sure else 1.0,
+        weight=weight,
         licence=row.licence,
         source=row.source,
         unlabelled=unlabelled,
+        tag_weights=tag_weights or {},
         where=f"{name} clip {row.clip_id}",
     )

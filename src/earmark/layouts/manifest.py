@@ -26,7 +26,7 @@ all clips may have any number (multilabel). The table itself can be named instea
 
 SUFFIXES = (".csv", ".tsv", ".parquet")
 _NEEDED = ("path", "labels")
-_KNOWN = (*_NEEDED, "unlabelled", "kind", *rows.OPTIONAL)
+_KNOWN = (*_NEEDED, "unlabelled", "tag_weights", "kind", *rows.OPTIONAL)
 
 
 def detect(root: Path) -> bool:
@@ -45,6 +45,7 @@ def read(root: Path) -> Manifest:
             log.warning("%s: column %r is not used%s.", table.name, column, f"; is it {near[0]!r}?" if near else "")
     bar = uses_bar([row.cells.get("labels") for row in table.rows])
     bar_unlabelled = uses_bar([row.cells.get("unlabelled") for row in table.rows])
+    bar_weights = uses_bar([row.cells.get("tag_weights") for row in table.rows])
     locator = Locator()
     items = []
     for row in table.rows:
@@ -59,6 +60,7 @@ def read(root: Path) -> Manifest:
                 split_labels(row.cells.get("labels"), bar=bar),
                 _NEEDED,
                 unlabelled=split_labels(row.cells.get("unlabelled"), bar=bar_unlabelled),
+                tag_weights=split_labels(row.cells.get("tag_weights"), bar=bar_weights),
             )
         )
     if not items:

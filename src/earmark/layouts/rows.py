@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Literal
 
@@ -19,12 +20,14 @@ def item(
     columns: tuple[str, str],
     *,
     unlabelled: tuple[str, ...] = (),
+    tag_weights: tuple[str, ...] = (),
     split: str = "",
 ) -> Item:
     """One clip.
 
     Args:
         columns: the names of those that `path` and `labels` are from, for messages.
+        tag_weights: `TAG=WEIGHT` each.
         split: what the file's place says where the row itself says nothing.
 
     Raises:
@@ -50,10 +53,22 @@ def item(
         licence=row.text("licence") or row.text("license") or None,
         source=row.text("source") or None,
         unlabelled=unlabelled,
+        tag_weights=dict(_weighed(row, text) for text in tag_weights),
         where=row.where,
         path_column=columns[0],
         labels_column=columns[1],
     )
+
+
+def _weighed(row: Row, text: str) -> tuple[str, float]:
+    tag, _, number = text.rpartition("=")
+    try:
+        weight = float(number)
+    except ValueError:
+        weight = math.nan
+    if not tag.strip() or not (math.isfinite(weight) and weight > 0.0):
+        raise row.error("tag_weights", text, "TAG=WEIGHT with a number above 0, such as sax=0.9")
+    return tag.strip(), weight
 
 
 def _split(row: Row) -> Literal["", "train", "val", "test"] | str:

@@ -1,13 +1,13 @@
 """A Hugging Face audiofolder: each clip as a file of its own, and `metadata.csv` with a row a clip.
 
     labels/
-      metadata.csv     file_name,labels,unlabelled,group,recording,clip_start_s,clip_stop_s,chunk_id,kind,...,sax,vocals
+      metadata.csv     file_name,labels,unlabelled,tag_weights,group,recording,clip_start_s,clip_stop_s,...,sax,vocals
       data/000000.flac
 
 `labels` holds the tags that are present, so that `datasets.load_dataset` and `earmark train` read it as it is, and
-`unlabelled` those that nobody answered or is sure of, or that are in dispute: they are not absent. Clips of one
-recording are one group where it has no other. The columns of the tags hold the answers themselves, and `recording` and
-the span name the clip they were given for.
+`unlabelled` those that nobody answered or is sure of, or that are in dispute: they are not absent. `tag_weights` says
+how sure a consensus is of the others. Clips of one recording are one group where it has no other. The columns of the
+tags hold the answers themselves, and `recording` and the span name the clip they were given for.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from earmark.types import LabelValue
 
 METADATA = "metadata.csv"
 _LABELS = ("label", "labels", "category", "class")
-_OWN = ("file_name", "labels", "unlabelled", "group", "recording", "clip_start_s", "clip_stop_s")
+_OWN = ("file_name", "labels", "unlabelled", "tag_weights", "group", "recording", "clip_start_s", "clip_stop_s")
 
 
 def read(path: Path, tags: Sequence[str]) -> Found:
@@ -101,6 +101,7 @@ def write(path: Path, rows: Iterable[Row], tags: Sequence[str], path_of: Callabl
                 "file_name": written[clip],
                 "labels": _cell(tag for tag in sure if row.values[tag].is_present),
                 "unlabelled": _cell(tag for tag in tags if tag not in sure),
+                "tag_weights": _cell(f"{tag}={row.sure[tag]}" for tag in sure if row.sure.get(tag, 1.0) < 1.0),
                 "group": row.group or row.recording,
                 "clip_start_s": row.start_s,
                 "clip_stop_s": row.stop_s,
