@@ -91,6 +91,34 @@ def test_a_first_visitor_labels_by_keyboard_alone_and_takes_one_back(opening: Op
     assert sorted(said) == [("absent", "unsure"), ("foreground", "absent"), ("unsure", "unsure")]
 
 
+def test_two_answers_taken_back_are_both_there_to_be_sent_again(opening: Opening, catalog: Catalog) -> None:
+    page = opening()
+    _start(page)
+    _by_keys(page, 1, 3)
+    _counted(page, 1)
+    _by_keys(page, 2, 4)
+    _counted(page, 2)
+    _sent(page)
+    before = labels(catalog, "sax")
+    _ready(page)
+    page.keyboard.press("1")  # begun, and not to be lost either
+    for left in (1, 0):
+        page.keyboard.press("u")
+        _counted(page, left)
+        until(page, "document.querySelectorAll('fieldset input:checked').length === 2")
+        _ready(page)
+    for done in (1, 2):
+        page.keyboard.press("Enter")
+        _counted(page, done)
+        _ready(page)
+    _sent(page)
+    said = sorted(tuple(values.values()) for _, values in before)
+    assert said == [("background", "unsure"), ("foreground", "absent")]
+    assert labels(catalog, "sax") == before
+    chosen = "[...document.querySelectorAll('fieldset input:checked')].map(input => input.value)"
+    assert page.evaluate(chosen) == ["foreground"]
+
+
 def test_a_lost_connection_and_a_reload_lose_nothing_and_send_nothing_twice(opening: Opening, catalog: Catalog) -> None:
     page = opening()
     _start(page)

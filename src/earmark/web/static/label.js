@@ -6,6 +6,7 @@ import { Player } from "./player.js";
 import { Store } from "./store.js";
 
 const AHEAD = 3; // clips held: the one that is shown, and two that load meanwhile
+const MOST_DRAFTS = 100; // of clips that one has gone back over, or left; the oldest are forgotten first
 const $ = (id) => document.getElementById(id);
 const root = $("labeller");
 const task = JSON.parse(root.dataset.task);
@@ -97,7 +98,7 @@ async function show() {
   shown = clip.token;
   $("loading").textContent = "Loading…";
   player.clear();
-  setAnswers(store.read("draft", {})[clip.token] ?? {});
+  setAnswers(drafts()[clip.token] ?? {});
   let files;
   try {
     files = await fetchMedia(clip);
@@ -146,8 +147,21 @@ function isComplete() {
 }
 
 function keepDraft() {
-  if (shown) store.write("draft", { [shown]: answers() });
+  if (shown) draft(shown, answers());
   tellAnswers();
+}
+
+// Answers that are not sent yet, by token: of the clip that is shown, and of those that were undone before it.
+function drafts() { return store.read("draft", {}); }
+
+function draft(token, values) {
+  const { [token]: _, ...others } = drafts();
+  store.write("draft", Object.fromEntries([...Object.entries(others), [token, values]].slice(-MOST_DRAFTS)));
+}
+
+function forgetDraft(token) {
+  const { [token]: _, ...others } = drafts();
+  store.write("draft", others);
 }
 
 function cycle(number) {
@@ -169,7 +183,7 @@ function send(kind) {
   const body = { token: clip.token, took_ms: Math.round(performance.now() - shownAt), client_key: newKey() };
   if (kind === "submit") body.values = answers();
   gone.add(clip.token);
-  store.write("draft", {});
+  forgetDraft(clip.token);
   outbox.add(kind, body);
   history.push({ clip, values: body.values ?? {} });
   if (history.length > 20) history.shift();
@@ -203,7 +217,7 @@ async function undo() {
     }
     const [one] = undone;
     if (one.kind === "label" && labels !== null) labels -= 1;
-    store.write("draft", { [one.token]: one.values });
+    draft(one.token, one.values);
     gone.delete(one.token);
     shown = null;
     await (refilling ?? Promise.resolve());
@@ -220,7 +234,7 @@ function comeBack(clip, values) {
   gone.delete(clip.token);
   if (Object.keys(values).length && labels !== null) labels -= 1;
   held = [{ ...clip, undone: true }, ...held.filter((one) => one.token !== clip.token)];
-  store.write("draft", { [clip.token]: values });
+  draft(clip.token, values);
   shown = null;
   tellCount();
   show();
