@@ -29,8 +29,10 @@ from earmark.types import LabelValue
 MOST_UNDONE = 100
 """Steps that one undo goes back at most."""
 
+LONGEST_MS = 24 * 3_600_000
+"""What an answer takes at most: a longer time is that of a page that was left open."""
+
 _KEPT = 20  # answers whose clips are with others now, that an undo passes over at most
-_LONGEST_MS = 24 * 3_600_000  # a longer time is that of a page that was left open
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +124,7 @@ def _answer(
     now: int | None,
 ) -> Answer:
     _check_key(client_key)
-    took = None if took_ms is None else max(0, min(int(took_ms), _LONGEST_MS))
+    took = None if took_ms is None else max(0, min(int(took_ms), LONGEST_MS))
     at = now_us() if now is None else now
     tries = 0
 

@@ -41,7 +41,7 @@ def number(text: str | None, path: str | os.PathLike[str], row: int, column: str
 
 def checked_times(start_s: float, stop_s: float, path: str | os.PathLike[str], row: int) -> tuple[float, float]:
     """The two times; InputError where they are no span."""
-    if not 0 <= start_s <= stop_s:
+    if not 0 <= start_s <= stop_s < math.inf:
         raise InputError(
             f"{path} row {row}: the span runs from {start_s:g} s to {stop_s:g} s; expected 0 <= begin <= end."
         )

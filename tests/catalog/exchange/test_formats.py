@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import copy
+import csv
 import json
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import reduce
 from pathlib import Path
+from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from earmark.catalog.exchange import audacity, intervals, labelstudio, mongoexport, raven, table
-from earmark.catalog.exchange.rows import Row, time_of, time_text
+from earmark.catalog.exchange import audacity, audiofolder, intervals, labelstudio, mongoexport, raven, table
+from earmark.catalog.exchange.importing import FORMATS
+from earmark.catalog.exchange.importing import read as read_as
+from earmark.catalog.exchange.rows import Found, Row, time_of, time_text
 from earmark.errors import InputError
 from earmark.types import LabelValue
 
@@ -161,6 +170,9 @@ def test_a_record_of_mongoexport(tmp_path: Path) -> None:
     [
         ({"sax": 3}, "line 900, field 'sax': found 3, expected 2"),
         ({"sax": "2"}, "line 900, field 'sax': found '2'"),
+        ({"sax": [2]}, "line 900, field 'sax': found [2], expected 2"),
+        ({"sax": {"$numberInt": "x"}}, "line 900, field 'sax': found {'$numberInt': 'x'}"),
+        ({"sax": {"$numberInt": 10**400}}, "line 900, field 'sax': found {'$numberInt': 1000"),
         ({"chunk_id": None}, "line 900, field 'chunk_id': found None"),
         ({"labeled": "yes"}, "line 900, field 'labeled': found 'yes'"),
         ({"chunk_id": "000007"}, "line 900: chunk_id '000007' stands in s.json line 8 too"),
@@ -313,6 +325,13 @@ def test_of_a_clip_with_a_known_answer_no_label_is_ground_truth(tmp_path: Path) 
         ({"result": [{"from_name": "sax", "type": "choices", "value": {"choices": []}}]}, "0 choices, expected one"),
         ({"created_at": "soon"}, "column 'created_at': found 'soon'"),
         ({"lead_time": "long"}, "column 'lead_time': found 'long'"),
+        ({"result": ["sax"]}, "result 1: expected an object with an object 'value'"),
+        ({"result": [{"type": "labels", "value": [1, 2]}]}, "result 1: expected an object with an object 'value'"),
+        ({"result": [{"type": "labels", "value": {"start": "a", "end": 2}}]}, "result 1, column 'start': found 'a'"),
+        ({"result": [{"type": "labels", "value": {"start": 3, "end": 2}}]}, "result 1: it runs from 3 s to 2 s"),
+        ({"result": [{"type": "labels", "value": {"start": 1, "end": 2, "labels": "sax"}}]}, "found 'sax', expected a"),
+        ({"result": [{"from_name": "sax", "type": "choices", "value": {"choices": 5}}]}, "'choices': found '5'"),
+        ({"completed_by": [3]}, "'completed_by': found '[3]', expected a number, a name or an address"),
     ],
 )
 def test_a_bad_annotation_is_named(tmp_path: Path, change: dict[str, object], said: str) -> None:
@@ -326,6 +345,34 @@ def test_a_bad_annotation_is_named(tmp_path: Path, change: dict[str, object], sa
         labelstudio.read(tmp_path / "p.json", ("sax",))
     assert str(caught.value).startswith("p.json task 2 annotation 1")
     assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            '[{"data": {"audio": "a.wav"}, "annotations": 5}]',
+            "p.json task 1, 'annotations': found '5', expected a list",
+        ),
+        ('[{"data": {"audio": "http://["}}]', "p.json task 1, 'audio': 'http://[' is no address of a sound"),
+        ("[" * 100_000, "p.json is not JSON"),
+    ],
+)
+def test_a_bad_task_is_named(tmp_path: Path, text: str, said: str) -> None:
+    (tmp_path / "p.json").write_text(text, encoding="utf-8")
+    with pytest.raises(InputError) as caught:
+        labelstudio.read(tmp_path / "p.json", ("sax",))
+    assert said in str(caught.value)
+
+
+def test_a_region_without_a_label_is_a_span_without_a_tag(tmp_path: Path) -> None:
+    region = {"type": "labels", "value": {"start": 1, "end": 2}}
+    tasks = [{"data": {"audio": "a.wav"}, "annotations": [{"result": [region]}]}]
+    (tmp_path / "p.json").write_text(json.dumps(tasks), encoding="utf-8")
+    heard = labelstudio.read(tmp_path / "p.json", ("sax",)).heard
+    assert intervals.by_tag(heard, "sax") == {("a.wav", "sax"): [(1.0, 2.0)]}
+    with pytest.raises(InputError, match=r"p.json task 1 annotation 1 result 1: it names no tag; say which with --tag"):
+        intervals.by_tag(heard, None)
 
 
 def test_the_labelling_interface_escapes_names() -> None:
@@ -381,3 +428,125 @@ def test_a_bad_interval_is_named(tmp_path: Path, text: str, said: str) -> None:
     with pytest.raises(InputError) as caught:
         intervals.read(tmp_path / "i.csv")
     assert said in str(caught.value)
+
+
+# ------------------------------------------------------------------ whatever stands in a file
+
+STRANGE = st.sampled_from(
+    [
+        *("", "x", "-1", "1e306", "1e308", "nan", "inf", "-inf", "\x00", "\ud800", "0001-01-01T00:00:00+23:59"),
+        *("9999-12-31T23:59:59.999999-23:59", "http://[", "a.wav", "sax=absent", "\\", "|", "skip", "label"),
+        *(0, -1, 5, 2**31, 2**63, 10**400, 1e306, -0.5, float("nan"), float("inf"), None, True, False, [], {}),
+    ]
+)
+JSON = st.recursive(
+    STRANGE | st.text(max_size=8) | st.integers() | st.floats(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5) | st.just("$numberInt"), inner),
+    max_leaves=6,
+)
+CELL = (STRANGE.filter(lambda cell: cell != "\ud800") | st.text(max_size=8)).map(str)
+
+
+def places(value: object) -> Iterator[tuple[str | int, ...]]:
+    """The way to everything within it."""
+    for key in value if isinstance(value, dict) else range(len(value)) if isinstance(value, list) else ():
+        yield (key,)
+        yield from ((key, *rest) for rest in places(value[key]))
+
+
+@st.composite
+def damaged(draw: st.DrawFn, good: object) -> object:
+    """`good` with something else in one place of it."""
+    made: Any = copy.deepcopy(good)
+    *way, last = draw(st.sampled_from(list(places(good))))
+    reduce(lambda at, key: at[key], way, made)[last] = draw(JSON)
+    return made
+
+
+def survives(read: Callable[[], Found]) -> None:
+    """The file is understood, or it is said in a sentence why not."""
+    try:
+        read()
+    except InputError as error:
+        said = str(error)
+    else:
+        return
+    assert said.endswith(".")
+
+
+whatever = settings(quick, max_examples=60)
+
+
+@settings(whatever, max_examples=200)
+@given(damaged(STUDIO))
+def test_whatever_stands_in_an_export_of_label_studio_it_is_read_or_refused(tmp_path: Path, document: object) -> None:
+    (tmp_path / "p.json").write_text(json.dumps(document), encoding="utf-8")
+    survives(lambda: labelstudio.read(tmp_path / "p.json", ("sax", "vocals")))
+
+
+@whatever
+@given(JSON.map(lambda found: [found]) | JSON)
+def test_whatever_json_is_read_as_label_studio_or_refused(tmp_path: Path, document: object) -> None:
+    (tmp_path / "p.json").write_text(json.dumps(document), encoding="utf-8")
+    survives(lambda: labelstudio.read(tmp_path / "p.json", ("sax", "vocals")))
+
+
+@whatever
+@given(st.lists(damaged(RECORD) | JSON, min_size=1, max_size=3))
+def test_whatever_json_is_read_as_mongoexport_or_refused(tmp_path: Path, documents: list[object]) -> None:
+    (tmp_path / "s.json").write_text("\n".join(json.dumps(one) for one in documents), encoding="utf-8")
+    survives(lambda: mongoexport.read(tmp_path / "s.json", ("sax", "piano", "vocals")))
+
+
+@whatever
+@given(
+    st.lists(
+        st.sampled_from(
+            [
+                *(
+                    "recording",
+                    "file",
+                    "file_name",
+                    "start_s",
+                    "stop_s",
+                    "end_s",
+                    "chunk_id",
+                    "kind",
+                    "annotator",
+                    "at",
+                ),
+                *("took_ms", "origin", "sax", "tag:sax", "group", "labels", "start", "end", "tag", "clip_start_s"),
+                *("clip_stop_s", "Begin Time (s)", "End Time (s)", "Begin File", "File Offset (s)", "Selection", "Tag"),
+            ]
+        ),
+        unique=True,
+        min_size=2,
+        max_size=9,
+    ),
+    st.data(),
+)
+def test_whatever_cell_is_read_or_refused(tmp_path: Path, header: list[str], data: st.DataObject) -> None:
+    good = {"recording": "a.wav", "file": "a.wav", "file_name": "a.wav", "sax": "absent", "start": "1", "end": "2"}
+    good |= {"Begin Time (s)": "1", "End Time (s)": "2", "Begin File": "a.wav"}
+    cells = [data.draw(CELL | st.just(good.get(name, ""))) for name in header]
+    for name, delimiter in (("t.csv", ","), ("t.txt", "\t")):
+        with (tmp_path / name).open("w", encoding="utf-8", newline="") as file:
+            csv.writer(file, delimiter=delimiter).writerows([header, cells])
+    pq.write_table(pa.table({name: [cell] for name, cell in zip(header, cells, strict=True)}), tmp_path / "t.parquet")
+    for read in (table.read, audiofolder.read):
+        survives(lambda read=read: read(tmp_path / "t.csv", ("sax",)))
+        survives(lambda read=read: read(tmp_path / "t.parquet", ("sax",)))
+    survives(lambda: intervals.read(tmp_path / "t.csv"))
+    survives(lambda: raven.read(tmp_path / "t.txt"))
+    (tmp_path / "t.txt").write_text("\t".join(cells), encoding="utf-8")
+    survives(lambda: audacity.read(tmp_path / "t.txt"))
+
+
+@whatever
+@given(st.binary(max_size=40) | st.text(max_size=40).map(lambda text: text.encode("utf-8", "surrogatepass")))
+def test_whatever_bytes_are_read_or_refused(tmp_path: Path, content: bytes) -> None:
+    for name in ("a.csv", "a.parquet", "a.txt", "a.json"):
+        (tmp_path / name).write_bytes(content)
+    for form in FORMATS:
+        for name in ("a.csv", "a.parquet", "a.txt", "a.json"):
+            survives(lambda form=form, name=name: read_as(tmp_path / name, form, ("sax",)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from pathlib import Path
 
@@ -215,6 +216,15 @@ def test_an_answer_for_some_tags_leaves_the_clip_in_the_queue(filled: Catalog, t
             "t.csv row 900: the span runs from 58 s to 65 s, but songs/a.wav ends at 60",
         ),
         ("songs/a.wav,,,absent,absent", "t.csv row 900: songs/a.wav is cut into"),
+        (
+            "songs/a.wav,0,1e306,absent,absent",
+            "t.csv row 900: the span runs from 0 s to 1e+306 s, but songs/a.wav ends at 60 s",
+        ),
+        ("songs/a.wav,1e306,,absent,absent", "t.csv row 900: the span runs from 1e+306 s to 60 s"),
+        (
+            "songs/a.wav,5,5.00001,absent,absent",
+            "t.csv row 900: the span runs from 5 s to 5.00001 s, which holds no sample of songs/a.wav",
+        ),
     ],
 )
 def test_a_file_that_fails_on_row_900_leaves_nothing_behind(
@@ -227,6 +237,54 @@ def test_a_file_that_fails_on_row_900_leaves_nothing_behind(
         import_labels(filled, "sax", file)
     assert said in str(caught.value)
     assert everything(filled) == before
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        (
+            {"annotator": "a\x00b"},
+            "t.csv row 2: the annotator's name 'a\\x00b' holds a character that cannot be printed",
+        ),
+        ({"annotator": "a\nb"}, "t.csv row 2: the annotator's name 'a\\nb' holds a character"),
+        ({"annotator": "x" * 3000}, "t.csv row 2: the annotator's name has 3000 characters; expected up to 500"),
+        ({"group": "Nad\x00ine"}, "t.csv row 2: the group 'Nad\\x00ine' holds a character"),
+        ({"recording": "", "chunk_id": "0000\x001"}, "t.csv row 2: chunk_id '0000\\x001' holds a character"),
+        ({"recording": "a\x00.wav"}, "t.csv row 2: no recording 'a\\x00.wav' in the catalog"),
+    ],
+)
+def test_a_name_that_no_database_holds_is_refused(
+    filled: Catalog, tmp_path: Path, row: dict[str, str], said: str
+) -> None:
+    cells = {"recording": "songs/a.wav", "start_s": "0", "stop_s": "5", "sax": "absent", "vocals": "absent"} | row
+    with (tmp_path / "t.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([cells.keys(), cells.values()])
+    before = everything(filled)
+    with pytest.raises(InputError) as caught:
+        import_labels(filled, "sax", tmp_path / "t.csv")
+    assert said in str(caught.value)
+    assert everything(filled) == before
+
+
+def test_half_a_character_is_refused_in_a_name(filled: Catalog, tmp_path: Path) -> None:
+    result = {"from_name": "sax", "type": "choices", "value": {"choices": ["absent"]}}
+    annotation = {"completed_by": {"email": "\ud800"}, "result": [result]}
+    data = {"audio": "songs/a.wav", "start_s": 0, "stop_s": 5}
+    file = write(tmp_path / "p.json", json.dumps([{"data": data, "annotations": [annotation]}]))
+    with pytest.raises(InputError, match=r"p\.json task 1 annotation 1: the annotator's name '\\ud800' holds"):
+        import_labels(filled, "sax", file)
+
+
+@pytest.mark.parametrize(("took", "kept"), [("4100.4", 4100), ("3e9", 86_400_000), ("1e308", 86_400_000)])
+def test_an_answer_takes_a_day_at_most(filled: Catalog, tmp_path: Path, took: str, kept: int) -> None:
+    text = f"recording,start_s,stop_s,took_ms,sax,vocals\nsongs/a.wav,0,5,{took},absent,absent\n"
+    import_labels(filled, "sax", write(tmp_path / "t.csv", text))
+    data = {"audio": "songs/b.wav", "start_s": 0, "stop_s": 5}
+    choices = [{"from_name": tag, "type": "choices", "value": {"choices": ["absent"]}} for tag in ("sax", "vocals")]
+    annotation = {"lead_time": float(took) / 1000, "result": choices}
+    import_labels(filled, "sax", write(tmp_path / "p.json", json.dumps([{"data": data, "annotations": [annotation]}])))
+    with filled.read() as connection:
+        assert {said.took_ms for said in labels_of(connection, get_task(filled, "sax").id)} == {kept}
 
 
 def test_two_words_of_one_person_on_one_clip_are_refused(filled: Catalog, tmp_path: Path) -> None:

@@ -118,14 +118,20 @@ class Sounds:
     def _span(self, sound: Sound, row: Row) -> Span:
         clips = self.clips(sound)
         rate = sound.sample_rate_hz
-        start = round((row.start_s or 0.0) * rate)
-        stop = sound.frames if row.stop_s is None else round(row.stop_s * rate)
-        if stop > sound.frames + _OVER_S * rate or start >= sound.frames:
+        start_s, end_s = row.start_s or 0.0, sound.frames / rate
+        stop_s = end_s if row.stop_s is None else row.stop_s
+        # seconds are compared before they are samples: of a number that is large enough there are too many to count
+        start = sound.frames if start_s > end_s else round(start_s * rate)
+        if stop_s > end_s + _OVER_S or start >= sound.frames:
             raise InputError(
-                f"{row.where}: the span runs from {start / rate:g} s to {stop / rate:g} s, but {sound.uri} ends at "
-                f"{sound.frames / rate:g} s."
+                f"{row.where}: the span runs from {start_s:g} s to {stop_s:g} s, but {sound.uri} ends at {end_s:g} s."
             )
-        stop = min(stop, sound.frames)
+        stop = min(round(stop_s * rate), sound.frames)
+        if stop <= start:
+            raise InputError(
+                f"{row.where}: the span runs from {start_s:g} s to {stop_s:g} s, which holds no sample of {sound.uri}; "
+                "expected it to end later."
+            )
         near = NEAR_S * rate
         found = [clip for clip in clips if abs(clip.start - start) <= near and abs(clip.stop - stop) <= near]
         if found:

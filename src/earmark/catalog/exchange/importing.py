@@ -13,7 +13,7 @@ from earmark.catalog import tasks
 from earmark.catalog.database import Catalog, now_us
 from earmark.catalog.exchange import audacity, audiofolder, intervals, labelstudio, mongoexport, raven, table
 from earmark.catalog.exchange.finding import Sound, Sounds, Span
-from earmark.catalog.exchange.rows import Found, Row
+from earmark.catalog.exchange.rows import Found, Row, word_of
 from earmark.catalog.exchange.storing import Imported, Key, Store
 from earmark.catalog.tables import Annotator, Audit
 from earmark.catalog.tasks import TaskInfo, find_task
@@ -143,6 +143,10 @@ class _Import:
     def take(self, found: Found) -> Imported:
         """All of it."""
         self.store.result.notes += found.notes
+        for row in found.rows:
+            _check_words(row)
+        for name in found.sets:
+            word_of(name, self.path.name, "a set's name", most=100)
         placed = [(row, *self.sounds.clip(row)) for row in found.rows]
         known = [(self._fitting(row), clip) for row, _, clip in placed if row.kind == "gold"]
         spoken = [(self._fitting(row), clip) for row, _, clip in placed if row.kind not in ("gold", "none")]
@@ -263,7 +267,7 @@ class _Import:
         """Rows that speak of one clip for one person, made one."""
         rows: dict[Key, Row] = {}
         for row, clip in spoken:
-            key = Key(clip.id, self._person(row.annotator), row.origin == "adjudication")
+            key = Key(clip.id, self._person(row.annotator, row.where), row.origin == "adjudication")
             first = rows.setdefault(key, row)
             if first is row:
                 continue
@@ -274,15 +278,23 @@ class _Import:
             rows[key] = replace(first, values={**first.values, **row.values})
         return rows
 
-    def _person(self, name: str | None) -> int:
+    def _person(self, name: str | None, where: str) -> int:
         name = name or self.choices.annotator or f"import {self.path.name}"
         if name not in self.people:
+            word_of(name, where, "the annotator's name")
             insert = tasks.insert_new(self.connection, Annotator).on_conflict_do_nothing()
             values = {"name": name, "role": "annotator", "kind": "import", "active": True, "created_at": now_us()}
             self.connection.execute(insert, values)
             query = sa.select(Annotator.id).where(Annotator.name == name)
             self.people[name] = self.connection.execute(query).scalar_one()
         return self.people[name]
+
+
+def _check_words(row: Row) -> None:
+    """What a database could not look for, or not keep."""
+    for what, text in (("chunk_id", row.chunk_id), ("the group", row.group)):
+        if text is not None:
+            word_of(text, row.where, what)
 
 
 def _nameless(sound: Sound, row: Row) -> bool:

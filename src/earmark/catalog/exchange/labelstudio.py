@@ -31,6 +31,7 @@ from earmark.catalog.exchange.rows import (
     span_of,
     time_of,
     time_text,
+    took_of,
     value_of,
 )
 from earmark.errors import InputError
@@ -50,7 +51,7 @@ def read(path: Path, tags: Sequence[str]) -> Found:
     """
     try:
         tasks = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (UnicodeDecodeError, ValueError) as error:
+    except (ValueError, RecursionError) as error:  # of UTF-8 or JSON; of lists within lists without end
         raise InputError(f"{path} is not JSON ({error}); export the project as JSON.") from None
     except OSError as error:
         raise InputError(f"{path} cannot be read: {(error.strerror or str(error)).lower()}; check the path.") from None
@@ -64,7 +65,7 @@ def read(path: Path, tags: Sequence[str]) -> Found:
             raise InputError(f"{where}: expected an object with 'data' and 'annotations'.")
         recording = _recording(task["data"], where)
         recordings[recording] = None
-        for index, annotation in enumerate(task.get("annotations") or (), start=1):
+        for index, annotation in enumerate(_list(task.get("annotations"), where, "annotations"), start=1):
             _annotation(f"{where} annotation {index}", annotation, task["data"], recording, tags, found)
     return Found(rows=found.rows, heard=found.heard, recordings=tuple(recordings), notes=found.notes)
 
@@ -129,8 +130,11 @@ def _recording(data: dict[str, Any], where: str) -> str:
     names += [key for key, value in data.items() if isinstance(value, str) and key not in names]
     if not names:
         raise InputError(f"{where}: no address of a sound in its 'data' (found {', '.join(data) or 'nothing'}).")
-    address = urlsplit(str(data[names[0]]))
-    path = (parse_qs(address.query).get("d") or [unquote(address.path)])[0]
+    try:
+        address = urlsplit(str(data[names[0]]))
+        path = (parse_qs(address.query).get("d") or [unquote(address.path)])[0]
+    except ValueError as error:
+        raise InputError(f"{where}, {names[0]!r}: {data[names[0]]!r} is no address of a sound ({error}).") from None
     name = path.rsplit("/", 1)[-1]
     return _UPLOADED.sub("", name) if "/upload/" in path else name
 
@@ -143,15 +147,27 @@ def _annotation(
     start_s, stop_s = span_of(data.get("start_s"), data.get("stop_s"), where)
     offset = start_s or 0.0
     clips: dict[tuple[float | None, float | None], dict[str, LabelValue]] = {}
-    for result in annotation.get("result") or ():
-        value = result.get("value") or {}
+    for number, result in enumerate(annotation.get("result") or (), start=1):
+        here = f"{where} result {number}"
+        if not isinstance(result, dict) or not isinstance(value := result.get("value") or {}, dict):
+            raise InputError(f"{here}: expected an object with an object 'value'.")
         kind = result.get("type")
-        spanned = value.get("start") is not None and value.get("end") is not None
-        begin, end = (offset + float(value["start"]), offset + float(value["end"])) if spanned else (start_s, stop_s)
+        begin, end = number_of(value.get("start"), here, "start"), number_of(value.get("end"), here, "end")
+        spanned = begin is not None and end is not None
+        if begin is None or end is None:
+            begin, end = start_s, stop_s
+        elif end < begin:
+            raise InputError(f"{here}: it runs from {begin:g} s to {end:g} s; expected it to end later.")
+        else:
+            begin, end = offset + begin, offset + end
         if kind == "labels" and spanned:
-            found.heard.extend(Heard(where, recording, begin or 0.0, end or 0.0, str(tag)) for tag in value["labels"])
+            labels = _list(value.get("labels"), here, "labels")
+            found.heard.extend(
+                Heard(here, recording, begin or 0.0, end or 0.0, None if tag is None else str(tag))
+                for tag in labels or [None]
+            )
         elif kind == "choices" and result.get("from_name") in tags:
-            tag, choices = str(result["from_name"]), value.get("choices") or []
+            tag, choices = str(result["from_name"]), _list(value.get("choices"), here, "choices")
             if len(choices) != 1:
                 raise InputError(f"{where}, {tag!r}: {len(choices)} choices, expected one.")
             answer = value_of(choices[0], where, tag)
@@ -163,7 +179,6 @@ def _annotation(
     if cancelled:
         clips = {(start_s, stop_s): {}}
         said = "unusable" if kind_word == "unusable" else "skip"
-    took_s = number_of(annotation.get("lead_time"), where, "lead_time")
     for (begin, end), values in clips.items():
         row = Row(
             where=where,
@@ -173,9 +188,9 @@ def _annotation(
             chunk_id=str(data["chunk_id"]) if data.get("chunk_id") else None,
             kind=said,
             values=values,
-            annotator=_annotator(annotation.get("completed_by")),
+            annotator=_annotator(annotation.get("completed_by"), where),
             at=time_of(annotation.get("created_at"), where, "created_at"),
-            took_ms=None if took_s is None else round(1000 * took_s),
+            took_ms=took_of(annotation.get("lead_time"), where, "lead_time", unit_ms=1000),
             origin=cast("Origin | None", one_of(annotation.get("origin"), where, "origin", ORIGINS)),
             # a field of that name in somebody else's project may be anything
             group=str(data["group"]) if data.get("recording") and data.get("group") else None,
@@ -189,8 +204,16 @@ def _annotation(
                 found.notes.append(f"{where}: a ground truth without {missing!r} is taken as a label only")
 
 
-def _annotator(who: Any) -> str | None:
+def _annotator(who: Any, where: str) -> str | None:
     """Label Studio names people by a number, or by an object with their address."""
-    if isinstance(who, dict):
-        who = who.get("email") or who.get("username") or who.get("id")
-    return None if who is None else f"label-studio-{who}" if isinstance(who, int) else str(who)
+    name = (who.get("email") or who.get("username") or who.get("id")) if isinstance(who, dict) else who
+    if name is not None and (isinstance(name, bool) or not isinstance(name, str | int)):
+        raise InputError(f"{where}, 'completed_by': found {str(who)[:60]!r}, expected a number, a name or an address.")
+    return f"label-studio-{name}" if isinstance(name, int) else name
+
+
+def _list(given: Any, where: str, name: str) -> list[Any]:
+    """What stands under a name; nothing is an empty list."""
+    if given is not None and not isinstance(given, list):
+        raise InputError(f"{where}, {name!r}: found {str(given)[:60]!r}, expected a list.")
+    return given or []

@@ -92,7 +92,7 @@ def _records(path: Path) -> list[tuple[str, dict[str, Any]]]:
             continue
         try:
             record = json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise InputError(
                 f"{where}: not JSON ({error}); expected one record a line, as mongoexport writes without --jsonArray."
             ) from None
@@ -107,7 +107,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, dict) and len(value) == 1 and (key := next(iter(value))) in _WRAPPED:
         try:
             value = float(value[key])
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             return value
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
@@ -138,7 +138,7 @@ def _row(where: str, record: dict[str, Any], tags: Sequence[str], sets: Sequence
         number = record.get(tag)
         if number is None:
             continue
-        if isinstance(number, bool) or number not in _VALUES:
+        if not isinstance(number, int) or isinstance(number, bool) or number not in _VALUES:
             raise InputError(
                 f"{where}, field {tag!r}: found {number!r}, expected 2 (foreground), 1 (background) or 0 (none)."
             )

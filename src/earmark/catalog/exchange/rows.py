@@ -5,12 +5,14 @@ from __future__ import annotations
 import csv
 import math
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
+from earmark.catalog.labelling import LONGEST_MS
 from earmark.errors import InputError
 from earmark.types import LabelValue
 
@@ -18,6 +20,7 @@ Kind: TypeAlias = Literal["label", "skip", "unusable", "gold", "none"]
 Origin: TypeAlias = Literal["person", "import", "correction", "adjudication"]
 
 ORIGINS = ("person", "import", "correction", "adjudication")
+_UNWRITABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -134,6 +137,32 @@ def span_of(start: object, stop: object, where: str) -> tuple[float | None, floa
     return start_s, stop_s
 
 
+def took_of(text: object, where: str, column: str, unit_ms: float = 1.0) -> int | None:
+    """Milliseconds that an answer took, a day at most, as everywhere; None where the cell is empty.
+
+    Args:
+        unit_ms: of the column.
+
+    Raises:
+        InputError: it is no such number.
+    """
+    value = number_of(text, where, column)
+    return None if value is None else round(min(unit_ms * value, LONGEST_MS))
+
+
+def word_of(text: str, where: str, what: str, *, most: int = 500) -> str:
+    """The text, where it can be a name in a database.
+
+    Raises:
+        InputError: it has more than `most` characters, or a control character, or half of one that is written in two.
+    """
+    if len(text) > most:
+        raise InputError(f"{where}: {what} has {len(text)} characters; expected up to {most}.")
+    if _UNWRITABLE.search(text):
+        raise InputError(f"{where}: {what} {text!r} holds a character that cannot be printed; take it out.")
+    return text
+
+
 def time_text(at: int | None) -> str:
     """Microseconds since 1970 as ISO 8601 in UTC, all six digits; '' for None."""
     return "" if at is None else (_EPOCH + timedelta(microseconds=at)).isoformat(timespec="microseconds")
@@ -242,12 +271,12 @@ def _parquet_cells(path: Path) -> tuple[list[str], Iterator[tuple[str, dict[str,
 
     try:
         table = pq.read_table(path)
-    except pa.ArrowInvalid as error:
-        raise InputError(f"{path} is not a Parquet table: {error}.") from None
+        listed = table.to_pylist()
     except OSError as error:
         raise _unreadable(path, error) from None
-    rows = ((f"{path.name} row {i}", cells) for i, cells in enumerate(table.to_pylist(), start=2))
-    return list(table.column_names), rows
+    except (pa.ArrowException, ValueError, OverflowError) as error:  # no such table, or a cell beyond Python's types
+        raise InputError(f"{path} cannot be read as a Parquet table: {str(error).rstrip('.')}.") from None
+    return list(table.column_names), ((f"{path.name} row {i}", cells) for i, cells in enumerate(listed, start=2))
 
 
 def _unreadable(path: Path, error: OSError) -> InputError:

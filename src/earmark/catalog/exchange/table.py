@@ -21,7 +21,6 @@ from earmark.catalog.exchange.rows import (
     Kind,
     Origin,
     Row,
-    number_of,
     one_of,
     read_cells,
     span_of,
@@ -29,6 +28,7 @@ from earmark.catalog.exchange.rows import (
     tag_of,
     time_of,
     time_text,
+    took_of,
     value_of,
     write_cells,
 )
@@ -113,7 +113,6 @@ def _row(where: str, cells: dict[str, Any], name: str | None, stop: str, columns
         )
     if not speaks and values:
         raise InputError(f"{where}: kind is {kind!r}, but {next(iter(values))!r} is answered; empty the cell.")
-    took_ms = number_of(cells.get("took_ms"), where, "took_ms")
     return Row(
         where=where,
         recording=recording,
@@ -124,7 +123,7 @@ def _row(where: str, cells: dict[str, Any], name: str | None, stop: str, columns
         values=values,
         annotator=str(cells.get("annotator") or "").strip() or None,
         at=time_of(cells.get("at"), where),
-        took_ms=None if took_ms is None else round(took_ms),
+        took_ms=took_of(cells.get("took_ms"), where, "took_ms"),
         origin=cast("Origin | None", one_of(cells.get("origin"), where, "origin", ORIGINS)),
         group=str(cells.get("group") or "").strip() or None,
     )
