@@ -6,7 +6,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 
@@ -18,7 +17,6 @@ from added_sounds import RATE_HZ, added, recordings, sound
 
 from earmark.audio import read as audio
 from earmark.catalog import probing
-from earmark.catalog.adding import Added
 from earmark.catalog.database import Catalog, Workspace
 from earmark.catalog.tables import Clip, FingerprintKey, Quarantined, Recording
 from earmark.errors import CatalogError, InputError
@@ -152,28 +150,6 @@ def test_a_queue_folder_is_emptied_into_done_and_bad(workspace: Workspace, catal
     ]
 
 
-def test_two_that_add_at_once_add_everything_once(workspace: Workspace, catalog: Catalog, tmp_path: Path):
-    folder = tmp_path / "many"
-    for i in range(12):
-        sound(folder / f"{i}.wav", 2.0, 100 + i)
-    results: list[Added] = []
-
-    def work() -> None:
-        with workspace.catalog() as own:
-            results.append(added(workspace, own, folder, chunk_s=1.0, write="wav"))
-
-    threads = [threading.Thread(target=work) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert sum(len(done.recordings) for done in results) == 12
-    assert sum(len(done.known) for done in results) == 12
-    clips = _clips(catalog)
-    assert sorted(clip.chunk_id for clip in clips) == [f"{n:06d}" for n in range(1, 25)]
-    assert sorted(path.name for path in workspace.audio_dir.iterdir()) == sorted(f"{c.chunk_id}.wav" for c in clips)
-
-
 @pytest.mark.parametrize(
     ("options", "said"),
     [
@@ -213,19 +189,52 @@ def test_a_rate_that_the_chunk_format_does_not_know_is_the_files_own_trouble(tmp
         assert list(workspace.audio_dir.iterdir()) == []
 
 
-def _started(workspace: Workspace, folder: Path) -> subprocess.Popen[bytes]:
+def _started(workspace: Workspace, *paths: Path, queue: bool = True) -> subprocess.Popen[bytes]:
+    """A process that says `open`, adds once it is sent a line, and says how many were new and how many known."""
     code = (
-        "import sys; from pathlib import Path\n"
+        "import sys\n"
+        "from pathlib import Path\n"
         "from earmark.catalog.adding import add\n"
         "from earmark.catalog.database import Workspace\n"
-        "workspace = Workspace.open(Path(sys.argv[1]), sys.argv[3] or None)\n"
+        "root, url, queue, *paths = sys.argv[1:]\n"
+        "workspace = Workspace.open(Path(root), url or None)\n"
         "with workspace.catalog() as catalog:\n"
         "    print('open', flush=True)\n"
-        "    add(workspace, catalog, [sys.argv[2]], chunk_s=1.0, write='wav', queue=True, workers=2, timeout_s=60)\n"
-        "    print('added', flush=True)\n"
+        "    sys.stdin.readline()\n"
+        "    options = dict(chunk_s=1.0, write='wav', queue=queue == 'True', workers=2, timeout_s=60)\n"
+        "    done = add(workspace, catalog, paths, **options)\n"
+        "    print(len(done.recordings), len(done.known), len(done.quarantined), flush=True)\n"
     )
     url = "" if (workspace.root / "catalog.db").exists() else workspace.url
-    return subprocess.Popen([sys.executable, "-c", code, str(workspace.root), str(folder), url], stdout=subprocess.PIPE)
+    command = [sys.executable, "-c", code, str(workspace.root), url, str(queue), *map(str, paths)]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+
+
+def _go(*processes: subprocess.Popen[bytes]) -> None:
+    """All at once, when all are open."""
+    for process in processes:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"open\n"
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write(b"\n")
+        process.stdin.flush()
+
+
+def test_two_that_add_at_once_add_everything_once(workspace: Workspace, catalog: Catalog, tmp_path: Path):
+    """One from the first file on, the other from the last; they meet."""
+    files = [sound(tmp_path / "many" / f"{i:02d}.wav", 2.0, 100 + i) for i in range(16)]
+    processes = [_started(workspace, *order, queue=False) for order in (files, files[::-1])]
+    _go(*processes)
+    said = [process.communicate(timeout=120)[0].split() for process in processes]
+    (new, known, bad), (other_new, other_known, other_bad) = [map(int, words) for words in said]
+    assert (new + other_new, known + other_known, bad, other_bad) == (16, 16, 0, 0)
+    assert min(new, other_new) > 0  # they were at it together
+    clips = _clips(catalog)
+    assert sorted(clip.chunk_id for clip in clips) == [f"{n:06d}" for n in range(1, 33)]
+    assert sorted(path.name for path in workspace.audio_dir.iterdir()) == sorted(f"{c.chunk_id}.wav" for c in clips)
+    assert sorted(row.name for row in recordings(catalog)) == [path.name for path in files]
+    _check_whole(workspace, catalog)
 
 
 @pytest.mark.parametrize("kills", [3, pytest.param(25, marks=pytest.mark.slow)])
@@ -240,17 +249,16 @@ def test_an_add_that_is_killed_leaves_whole_files_or_nothing_and_the_next_goes_o
     rng = random.Random(kills)
     for _ in range(kills):
         process = _started(workspace, folder)
-        assert process.stdout is not None
-        assert process.stdout.readline() == b"open\n"
+        _go(process)
         _wait_for(catalog, rng.randrange(4))
         time.sleep(rng.uniform(0.0, 0.1))
         os.kill(process.pid, signal.SIGKILL)
-        process.wait()
-        process.stdout.close()
+        process.communicate()
         _check_whole(workspace, catalog)
     process = _started(workspace, folder)
+    _go(process)
     out, _ = process.communicate(timeout=120)
-    assert out == b"open\nadded\n"
+    assert process.returncode == 0, out
     _check_whole(workspace, catalog)
     assert sorted(row.name for row in recordings(catalog)) == names
     assert sorted(path.name for path in (folder / "done").iterdir()) == names
