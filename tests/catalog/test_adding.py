@@ -150,6 +150,43 @@ def test_a_queue_folder_is_emptied_into_done_and_bad(workspace: Workspace, catal
     ]
 
 
+def test_a_file_that_was_moved_keeps_its_clips_and_is_found_by_its_new_path(
+    workspace: Workspace, catalog: Catalog, songs: Path
+):
+    added(workspace, catalog, songs, chunk_s=1.0)
+    before, clips = {row.name: row for row in recordings(catalog)}, _clips(catalog)
+    (songs / "band0_song.wav").rename(songs / "nadine.wav")
+    (songs / "band1_song.wav").rename(songs / "merry.wav")
+    sound(songs / "band1_song.wav", 2.0, 40)  # another sound lies there now
+    shutil.copy(songs / "band2_song.wav", songs / "again.wav")
+    done = added(workspace, catalog, songs, chunk_s=1.0)
+    uris = {name: workspace.uri_of(songs / f"{name}.wav") for name in ("merry", "nadine", "band0_song", "band1_song")}
+    assert done.moved == [(uris["band1_song"], uris["merry"]), (uris["band0_song"], uris["nadine"])]
+    assert done.same == [(str(songs / "again.wav"), before["band2_song.wav"].uri)]
+    assert done.recordings == [uris["band1_song"]]
+    after = {row.name: row for row in recordings(catalog)}
+    assert sorted(after) == ["band1_song.wav", "band2_song.wav", "merry.wav", "nadine.wav"]
+    assert after["nadine.wav"] == (
+        *before["band0_song.wav"][:1],
+        uris["nadine"],
+        "nadine.wav",
+        *before["band0_song.wav"][3:],
+    )
+    assert [clip.id for clip in _clips(catalog)][: len(clips)] == [clip.id for clip in clips]
+    again = added(workspace, catalog, songs, chunk_s=1.0)
+    assert (again.moved, again.same) == ([], done.same)
+
+
+def test_a_recording_goes_along_when_its_folder_is_emptied(workspace: Workspace, catalog: Catalog, songs: Path):
+    added(workspace, catalog, songs)
+    done = added(workspace, catalog, songs, queue=True)
+    assert (done.recordings, done.same, len(done.moved)) == ([], [], 3)
+    assert [row.uri for row in recordings(catalog)] == [
+        workspace.uri_of(songs / "done" / f"band{i}_song.wav") for i in range(3)
+    ]
+    assert all(workspace.path_of(row.uri).is_file() for row in recordings(catalog))
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,18 @@ def test_from_nothing_to_a_task_that_is_ordered_anew(earmark: Earmark, tmp_path:
     assert (listed["policy"], listed["overlap"], listed["clips"], listed["done"]) == ("uncertainty", 2, 12, 0)
     assert earmark("task", "refresh", "sax")["clips"] == 0
     assert earmark("backup", "copy.db")["bytes"] == (tmp_path / "copy.db").stat().st_size
+
+
+def test_adding_again_tells_what_was_moved_and_what_lies_there_twice(earmark: Earmark, tmp_path: Path) -> None:
+    _sounds(tmp_path / "songs", 2)
+    earmark("init")
+    earmark("add", "songs")
+    (tmp_path / "songs" / "band0_song.wav").rename(tmp_path / "nadine.wav")
+    shutil.copy(tmp_path / "songs" / "band1_song.wav", tmp_path / "songs" / "twice.wav")
+    added = earmark("add", "songs", "nadine.wav")
+    assert (added["recordings"], added["clips"], len(added["known"])) == ([], 0, 3)
+    assert added["moved"] == [{"from": "songs/band0_song.wav", "to": "nadine.wav"}]
+    assert added["same"] == [{"path": "songs/twice.wav", "uri": "songs/band1_song.wav"}]
 
 
 def test_people_come_and_go(earmark: Earmark) -> None:

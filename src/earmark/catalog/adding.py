@@ -43,6 +43,8 @@ class Added:
     Attributes:
         recordings: uris that were added, in the order of their paths.
         known: paths whose bytes the catalog holds already.
+        same: (path, uri) of those that lie beside the recording's own file.
+        moved: (uri before, uri now) of recordings whose file was gone, and was found again by its bytes.
         quarantined: one error a file that cannot be used.
         clips: how many were added.
         copies: (uri, the original's uri) of recordings that hold the sound of another.
@@ -52,6 +54,8 @@ class Added:
 
     recordings: list[str] = field(default_factory=list)
     known: list[str] = field(default_factory=list)
+    same: list[tuple[str, str]] = field(default_factory=list)
+    moved: list[tuple[str, str]] = field(default_factory=list)
     quarantined: list[AudioError] = field(default_factory=list)
     clips: int = 0
     copies: list[tuple[str, str]] = field(default_factory=list)
@@ -68,9 +72,9 @@ class _Found:
 
 @dataclass(frozen=True, slots=True)
 class _Recorded:
-    """new: it was not in the catalog yet. original, unheard: uris, of what it is a copy of, and unheard."""
+    """Uris. known: of the recording that has these bytes already. original, unheard: of what it is a copy of."""
 
-    new: bool
+    known: str | None = None
     original: str | None = None
     unheard: str | None = None
 
@@ -220,23 +224,34 @@ class _Run:
                 known = self._known([value for value in hashes if value])
                 for one, value in zip(page, hashes, strict=True):
                     if value in known:
-                        self._done(one)
+                        self._done(one, value, known[value])
                     else:
                         todo.append(one)
                 progress.advance(len(page))
         progress.stop()
         return todo
 
-    def _known(self, hashes: Sequence[str]) -> set[str]:
+    def _known(self, hashes: Sequence[str]) -> dict[str, str]:
+        """hash -> uri."""
         with self._catalog.read() as connection:
-            query = sa.select(Recording.file_sha256).where(Recording.file_sha256.in_(hashes))
-            return set(connection.execute(query).scalars())
+            query = sa.select(Recording.file_sha256, Recording.uri).where(Recording.file_sha256.in_(hashes))
+            return {row.file_sha256: row.uri for row in connection.execute(query)}
 
-    def _done(self, one: _Found) -> None:
-        """A file that the catalog holds already."""
+    def _done(self, one: _Found, sha256: str, uri: str) -> None:
+        """A file with the bytes of the recording `uri`, which is named by it from now on where its own file is gone."""
         self.added.known.append(str(one.path))
+        target = one.folder.place_for(one.path, one.folder.done) if one.folder else one.path
+        now, its_own = self._workspace.uri_of(target), self._workspace.path_of(uri)
+        is_it = _is_one(its_own, one.path)
+        if now != uri and (one.folder is not None if is_it else _hash(its_own) != sha256):
+            values = {"uri": now, "name": one.path.name}
+            mine = (Recording.file_sha256 == sha256, Recording.uri == uri)
+            self._catalog.run(lambda connection: connection.execute(sa.update(Recording).where(*mine).values(values)))
+            self.added.moved.append((uri, now))
+        elif now != uri and not is_it:
+            self.added.same.append((str(one.path), uri))
         if one.folder is not None:
-            one.folder.move(one.path, one.folder.place_for(one.path, one.folder.done))
+            one.folder.move(one.path, target)
 
     def take(self, one: _Found, outcome: Outcome[Probed], job: Job) -> None:
         """Record what became of one file, in one transaction."""
@@ -261,8 +276,8 @@ class _Run:
         # decoding takes its time, so it is done between two transactions; another look, since others add meanwhile
         while isinstance(done := self._catalog.run(work), list):
             heard |= listen(self._workspace, str(one.path), done, workers=self._workers, timeout_s=self._timeout_s)
-        if not done.new:
-            self._done(one)
+        if done.known is not None:
+            self._done(one, probed.file_sha256, done.known)
             return
         if one.folder is not None:
             one.folder.move(one.path, target)
@@ -285,9 +300,9 @@ class _Run:
         heard: Mapping[int, float | None],
     ) -> _Recorded | list[LookAlike]:
         """What was written; `chunks` becomes where they lie now. Or, with nothing written, what to listen to first."""
-        known = sa.select(Recording.id).where(Recording.file_sha256 == probed.file_sha256)
-        if connection.execute(known).first() is not None:
-            return _Recorded(new=False)
+        known = sa.select(Recording.uri).where(Recording.file_sha256 == probed.file_sha256)
+        if (uri_before := connection.execute(known).scalar()) is not None:
+            return _Recorded(known=uri_before)
         words = np.frombuffer(probed.words, dtype="<u4").astype(np.uint32)
         original, unheard = same_sound(connection, probed.audio_sha256), None
         if original is None:
@@ -330,9 +345,9 @@ class _Run:
             sync_names(self._workspace.audio_dir)
         connection.execute(sa.delete(Quarantined).where(Quarantined.uri == self._workspace.uri_of(one.path)))
         if original is None:
-            return _Recorded(new=True)
+            return _Recorded()
         name = connection.execute(sa.select(Recording.uri).where(Recording.id == original)).scalar_one()
-        return _Recorded(new=True, original=name, unheard=unheard)
+        return _Recorded(original=name, unheard=unheard)
 
     def _group(self, relative: str) -> str | None:
         for pattern in self._patterns:
@@ -363,6 +378,13 @@ def _lock(connection: Connection) -> None:
     """Until the transaction ends, nobody else adds: numbers follow on, and a copy sees its original."""
     if connection.dialect.name != "sqlite":  # which has one writer anyway
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_ADDING)))
+
+
+def _is_one(path: Path, other: Path) -> bool:
+    """Whether both are one file, by whatever names."""
+    with contextlib.suppress(OSError):
+        return path.samefile(other)
+    return False
 
 
 def _hash(path: Path) -> str:

@@ -68,6 +68,8 @@ def add(
         tasks = list_tasks(catalog)
     told = [f"read in part: {warning}" for warning in done.warnings]
     told += [f"{error.reason}: {error}" for error in done.quarantined]
+    told += [f"moved: {before} is gone, and was found again as {now}" for before, now in done.moved]
+    told += [f"same bytes: {path} is {uri}, which the catalog has" for path, uri in done.same]
     told += [f"copy: {uri} holds the sound of {original}" for uri, original in done.copies]
     told += done.unheard
     for line in told[:_SHOWN]:
@@ -82,6 +84,8 @@ def add(
         "recordings": done.recordings,
         "clips": done.clips,
         "known": done.known,
+        "same": [{"path": path, "uri": uri} for path, uri in done.same],
+        "moved": [{"from": before, "to": now} for before, now in done.moved],
         "copies": [{"uri": uri, "copy_of": original} for uri, original in done.copies],
         "quarantined": [
             {"path": error.path, "reason": str(error.reason), "message": str(error)} for error in done.quarantined
