@@ -122,6 +122,37 @@ def test_chunks_may_overlap_and_be_lossy(workspace: Workspace, catalog: Catalog,
     assert abs(len(found) - 8000) <= 2304
 
 
+@pytest.mark.parametrize("kbps", [48, 160])
+def test_chunks_in_mp3_have_the_bit_rate_that_was_asked_for(tmp_path: Path, kbps: int):
+    workspace = Workspace.init(tmp_path / "w")
+    rng = np.random.default_rng(0)
+    soundfile.write(tmp_path / "a.wav", 0.1 * rng.standard_normal(16000 * 6), 16000)
+    with workspace.catalog() as catalog:
+        added(workspace, catalog, tmp_path / "a.wav", chunk_s=5.0, write="mp3", bitrate_kbps=kbps)
+    chunk = workspace.audio_dir / "000001.mp3"
+    assert _bit_rates(chunk.read_bytes()) == {kbps}
+
+
+def _bit_rates(mp3: bytes) -> set[int]:
+    """Of every frame, in kbit/s, as its header says: MPEG-2, layer III (ISO 13818-3, table of bit rates)."""
+    table = (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)
+    found, at = set(), mp3.index(b"\xff\xf3")
+    while at < len(mp3) and mp3[at : at + 2] == b"\xff\xf3":
+        kbps = table[mp3[at + 2] >> 4]
+        found.add(kbps)
+        at += 72 * kbps * 1000 // 16000 + (mp3[at + 2] >> 1 & 1)
+    assert at == len(mp3)
+    return found
+
+
+def test_a_rate_at_which_mp3_knows_no_such_bit_rate_is_the_files_own_trouble(tmp_path: Path):
+    workspace = Workspace.init(tmp_path / "w")
+    with workspace.catalog() as catalog:
+        done = added(workspace, catalog, sound(tmp_path / "a.wav", 2.0, 1), chunk_s=1.0, write="mp3", bitrate_kbps=96)
+    assert [str(error.reason) for error in done.quarantined] == ["unsupported"]
+    assert "96 kbit/s at 8000 Hz; MP3 takes 8 to 64 there" in str(done.quarantined[0])
+
+
 def test_a_workspace_does_not_add_its_own_chunks(workspace: Workspace, catalog: Catalog, songs: Path):
     added(workspace, catalog, songs, chunk_s=2.0, write="flac")
     inside = shutil.copytree(songs, workspace.root / "songs")
@@ -194,6 +225,9 @@ def test_a_recording_goes_along_when_its_folder_is_emptied(workspace: Workspace,
         ({"chunk_s": 1.0, "hop_s": 2.0}, r"a clip every 2 s: expected 0\.02 s up to the length of a clip"),
         ({"hop_s": 2.0}, r"a clip every 2 s"),
         ({"write": "wav"}, r"chunk files need a length"),
+        ({"write": "ogg", "chunk_s": 1.0, "bitrate_kbps": 96}, r"a bit rate is of chunk files in mp3"),
+        ({"bitrate_kbps": 96}, r"a bit rate is of chunk files in mp3"),
+        ({"write": "mp3", "chunk_s": 1.0, "bitrate_kbps": 400}, r"--bitrate 400: mp3 takes 8 to 320 kbit/s"),
         ({"write": "doc", "chunk_s": 1.0}, r"chunk files in 'doc': choose one of wav, mp3, flac, ogg"),
         ({"group_by": ["("]}, r"--group-by '\(' is no regular expression"),
     ],

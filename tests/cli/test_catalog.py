@@ -75,6 +75,7 @@ def test_people_come_and_go(earmark: Earmark) -> None:
     [
         (["add", "x", "--chunk", "five"], r"--chunk 'five': expected a length such as 5s"),
         (["add", "nothing"], r"nothing does not exist"),
+        (["add", "x", "--chunk", "5s", "--write", "ogg", "--bitrate", "96"], r"a bit rate is of chunk files in mp3"),
         (["task", "new", "t", "--tags", ""], r"tags \(none\)"),
         (["task", "new", "t", "--tags", "a", "--tag-help", "a"], r"--tag-help 'a': expected TAG=TEXT"),
         (["task", "new", "t", "--tags", "a", "--instructions", "@none"], r"@none: the file cannot be read"),

@@ -21,7 +21,7 @@ from sqlalchemy.engine import Connection
 
 from earmark.audio.find import find_audio
 from earmark.audio.pool import Outcome, map_files, time_limits
-from earmark.catalog.chunk_files import SUFFIXES, Beside, last_number, place, sweep, sync_names
+from earmark.catalog.chunk_files import Beside, last_number, place, suffix_for, sweep, sync_names
 from earmark.catalog.copies import LookAlike, decide, listen, look_alikes, remember, same_sound
 from earmark.catalog.database import Catalog, Workspace, now_us
 from earmark.catalog.probing import Job, Probed, hash_file, probe
@@ -90,6 +90,7 @@ def add(
     licence: str | None = None,
     source: str | None = None,
     write: str | None = None,
+    bitrate_kbps: int | None = None,
     queue: bool = False,
     workers: int,
     timeout_s: float,
@@ -106,6 +107,7 @@ def add(
             one all that it matched, is the name of the file's group.
         licence, source: of all these files.
         write: wav, mp3, flac or ogg: each clip becomes a file of the workspace's audio folder, with a six-digit number.
+        bitrate_kbps: of chunk files in mp3, constant; None: the encoder's usual quality.
         queue: `paths` are folders to be emptied: what was added, or known, moves to their done/, the rest to bad/.
         timeout_s: for a small file; larger ones get more.
         progress: told of each file.
@@ -113,7 +115,8 @@ def add(
     Raises:
         InputError: no audio found, a length, format or expression that cannot be.
     """
-    suffix = _check(chunk_s, hop_s, write)
+    _check(chunk_s, hop_s)
+    suffix = suffix_for(write, chunk_s, bitrate_kbps)
     patterns = [_compiled(pattern) for pattern in group_by]
     found = list(_find(workspace, [Path(path) for path in paths], queue=queue))
     if not found and not queue:
@@ -129,7 +132,7 @@ def add(
         items = []
         for index, one in enumerate(todo):
             chunks = str(beside.folder / str(index)) if suffix else ""
-            items.append((str(one.path), Job(str(one.path), chunk_s, hop_s, chunks, suffix)))
+            items.append((str(one.path), Job(str(one.path), chunk_s, hop_s, chunks, suffix, bitrate_kbps)))
         limits = time_limits([path for path, _ in items], timeout_s)
         outcomes = map_files(probe, items, workers=workers, timeout_s=limits, progress=progress)
         with contextlib.closing(outcomes):
@@ -149,20 +152,11 @@ def _in_order(outcomes: Iterable[Outcome[Probed]]) -> Iterator[Outcome[Probed]]:
             following += 1
 
 
-def _check(chunk_s: float | None, hop_s: float | None, write: str | None) -> str:
-    """The suffix of chunk files, or ''."""
+def _check(chunk_s: float | None, hop_s: float | None) -> None:
     if chunk_s is not None and not SHORTEST_CHUNK_S <= chunk_s <= 86400:
         raise CatalogError(f"clips of {chunk_s:g} s: expected {SHORTEST_CHUNK_S:g} s to a day.")
     if hop_s is not None and (chunk_s is None or not SHORTEST_CHUNK_S <= hop_s <= chunk_s):
         raise CatalogError(f"a clip every {hop_s:g} s: expected {SHORTEST_CHUNK_S:g} s up to the length of a clip.")
-    if write is None:
-        return ""
-    if f".{write}" not in SUFFIXES:
-        known = ", ".join(suffix.lstrip(".") for suffix in SUFFIXES)
-        raise CatalogError(f"chunk files in {write!r}: choose one of {known}.")
-    if chunk_s is None:
-        raise CatalogError("chunk files need a length: say how long a clip is (--chunk 5s).")
-    return f".{write}"
 
 
 def _compiled(pattern: str) -> re.Pattern[str]:

@@ -28,6 +28,26 @@ SUFFIXES = (".wav", ".mp3", ".flac", ".ogg")
 _ADDING = ".adding-"
 
 
+def suffix_for(write: str | None, chunk_s: float | None, bitrate_kbps: int | None) -> str:
+    """The suffix of chunk files in the format `write`; '' where none are written.
+
+    Raises:
+        CatalogError: an unknown format, clips without a length, a bit rate that the format does not take.
+    """
+    if bitrate_kbps is not None and write != "mp3":
+        raise CatalogError("a bit rate is of chunk files in mp3: say --write mp3 with --bitrate, or leave it out.")
+    if bitrate_kbps is not None and not 8 <= bitrate_kbps <= 320:
+        raise CatalogError(f"--bitrate {bitrate_kbps}: mp3 takes 8 to 320 kbit/s, by the sample rate; 96 is common.")
+    if write is None:
+        return ""
+    if f".{write}" not in SUFFIXES:
+        known = ", ".join(suffix.lstrip(".") for suffix in SUFFIXES)
+        raise CatalogError(f"chunk files in {write!r}: choose one of {known}.")
+    if chunk_s is None:
+        raise CatalogError("chunk files need a length: say how long a clip is (--chunk 5s).")
+    return f".{write}"
+
+
 class Beside:
     """A folder of one `add`, on the file system of the chunks; left-over ones of killed runs are removed."""
 

@@ -26,13 +26,15 @@ _HASH_BYTES = 1 << 20
 
 
 class Job(NamedTuple):
-    """One file. chunk_s, hop_s: of its clips, None for one clip. chunks: where chunk files are to be written, or ''."""
+    """One file. chunk_s, hop_s: of its clips, None for one clip. chunks: where chunk files are to be written, or ''.
+    bitrate_kbps: of those in mp3."""
 
     path: str
     chunk_s: float | None
     hop_s: float | None
     chunks: str
     suffix: str
+    bitrate_kbps: int | None = None
 
 
 class Probed(NamedTuple):
@@ -171,7 +173,7 @@ class _Chunks:
     def _write(self, frames: Frames) -> None:
         path = self._path(self._written)
         try:
-            write(path, frames, self._rate)
+            write(path, frames, self._rate, bitrate_kbps=self._job.bitrate_kbps)
         except InputError as error:  # what was asked for fits the others, not this file's channels
             raise AudioError(self._job.path, Reason.UNSUPPORTED, f"{self._job.path}: {error}") from None
         with path.open("rb") as file:  # on disk before the catalog names it; here, where workers wait side by side
