@@ -33,6 +33,21 @@ def earmark(earmark: Earmark) -> Earmark:
     return earmark
 
 
+def test_a_task_by_uncertainty_says_its_order_until_there_are_scores(earmark: Earmark, tmp_path: Path) -> None:
+    with Workspace.open(tmp_path).catalog() as catalog:
+        add_song(catalog, "a.wav")
+        drawn, unsure = (
+            earmark("task", "new", policy, "--tags", "sax", "--policy", policy) for policy in ("random", "uncertainty")
+        )
+        assert drawn["warnings"] == []
+        (said,) = unsure["warnings"]
+        assert said == (
+            "no model has been asked how sure it is of the clips, so they come in random order until "
+            "`earmark catalog queue uncertainty --by uncertainty --model MODEL`."
+        )
+        assert _asked(catalog, "uncertainty", ["sax"]) == _asked(catalog, "random", ["sax"])  # of one seed
+
+
 def _asked(catalog: Catalog, task: str, tags: list[str]) -> list[int]:
     """Every clip in the order in which somebody new is asked."""
     who = add_person(catalog, f"{task} {np.random.default_rng().integers(1 << 40)}").id

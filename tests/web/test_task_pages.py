@@ -9,6 +9,7 @@ from web_labels import LABEL, Visiting
 
 from earmark.catalog.database import Catalog
 from earmark.catalog.people import log
+from earmark.catalog.scoring import set_scores
 from earmark.catalog.tasks import get_task, list_tasks, progress_of
 
 FIELDS = {
@@ -38,6 +39,17 @@ def test_a_task_is_made_of_every_clip(visiting: Visiting, catalog: Catalog) -> N
     assert progress_of(catalog, "birds") == (24, 0)
     assert log(catalog, 1)[0]["what"] == "task made"
     assert "wren" in visiting().look("/tasks/birds")
+
+
+def test_a_task_by_uncertainty_says_its_order_until_there_are_scores(visiting: Visiting, catalog: Catalog) -> None:
+    ada = visiting("ada")
+    ada.look("/admin/new-task")
+    ada.form("/admin/new-task", **{**FIELDS, "policy": "uncertainty"})
+    said = "no model has been asked how sure it is of the clips, so they come in random order"
+    assert said in ada.look("/admin/tasks/birds")
+    assert said not in ada.look("/admin/tasks/sax")
+    set_scores(catalog, "birds", {1: 0.5}, model="by hand")
+    assert said not in ada.look("/admin/tasks/birds")
 
 
 def test_a_task_is_changed_and_its_form_shows_it_as_it_is(visiting: Visiting, catalog: Catalog) -> None:

@@ -7,6 +7,7 @@ queue stays as it was until all are there.
 from __future__ import annotations
 
 import math
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -16,7 +17,7 @@ from sqlalchemy.engine import Connection
 from earmark.catalog.database import Catalog, now_us
 from earmark.catalog.ordering import set_policy
 from earmark.catalog.tables import Clip, Recording, Score, TaskClip
-from earmark.catalog.tasks import get_task, insert_new
+from earmark.catalog.tasks import TaskInfo, get_task, insert_new
 from earmark.errors import CatalogError, ConflictError
 
 _PAGE = 1000  # scores in one transaction, so that others can label meanwhile
@@ -69,6 +70,16 @@ def has_scores(catalog: Catalog, task_id: int) -> bool:
     """Whether anything is known of any clip."""
     with catalog.read() as connection:
         return connection.execute(sa.select(Score.clip_id).where(Score.task_id == task_id).limit(1)).first() is not None
+
+
+def no_scores_yet(catalog: Catalog, task: TaskInfo) -> str | None:
+    """What is to be said of a task by uncertainty of whose clips no score is known; None of any other."""
+    if task.policy != "uncertainty" or has_scores(catalog, task.id):
+        return None
+    return (
+        "no model has been asked how sure it is of the clips, so they come in random order until "
+        f"`earmark catalog queue {shlex.quote(task.name)} --by uncertainty --model MODEL`."
+    )
 
 
 def keep_scores(catalog: Catalog, task_id: int, scores: Mapping[int, float], model: str) -> int:

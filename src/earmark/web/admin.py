@@ -11,6 +11,7 @@ from earmark.catalog import labelling, people
 from earmark.catalog.gold import gold_of
 from earmark.catalog.pages import disputes, labels_by_day, list_sessions
 from earmark.catalog.people import ROLES, Role
+from earmark.catalog.scoring import no_scores_yet
 from earmark.catalog.status import status
 from earmark.catalog.tasks import list_tasks
 from earmark.web.bars import bars_of
@@ -31,8 +32,8 @@ def overview(request: Request, site: TheSite, person: Admin) -> Response:
 def task_status(request: Request, site: TheSite, person: Admin, task: SeenTask) -> Response:
     found = status(site.catalog, task.name)
     bars = bars_of(labels_by_day(site.catalog, task.id))
-    known = gold_of(site.catalog, task.id)
-    return site.page(request, "admin_task.html", {"task": task, "status": found, "bars": bars, "gold": known})
+    seen = {"gold": gold_of(site.catalog, task.id), "note": no_scores_yet(site.catalog, task)}
+    return site.page(request, "admin_task.html", {"task": task, "status": found, "bars": bars, **seen})
 
 
 @router.get("/api/v1/status")

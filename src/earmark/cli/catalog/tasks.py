@@ -50,7 +50,7 @@ def new(
     lease_s = seconds_of("--lease", lease)
     assert lease_s is not None
     with opened(workspace, database) as (_, catalog):
-        from earmark.catalog import tasks
+        from earmark.catalog import scoring, tasks
 
         made = tasks.new_task(
             catalog,
@@ -70,10 +70,14 @@ def new(
 
         clips = tasks.add_clips_to_task(catalog, made.id)
         known = gold_of(catalog, made.id)
+        note = scoring.no_scores_yet(catalog, made)
     console.say(f"task {made.name}: {', '.join(made.tags)} on {clips:,} clips, each by {made.overlap}")
     if known.lack:
         console.say(known.lack)
+    if note is not None:
+        console.say(f"warning: {note}")
     result = {"task": made.name, "tags": list(made.tags), "scale": list(made.scale), "clips": clips}
+    result["warnings"] = [] if note is None else [note]
     step = f"earmark catalog status {made.name}" if clips else "earmark catalog add SOUNDS --chunk 5s"
     console.finish(result, next_step=step)
 
