@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import pytest
 from dispute import make_dispute
 from queue_rows import wrongs
 from web_labels import LABEL, Visiting
@@ -15,7 +16,7 @@ from earmark.catalog.labelling import submit
 from earmark.catalog.pages import disputes, labels_by_day, numbers_of
 from earmark.catalog.people import find_person, log
 from earmark.catalog.queueing import next_clips
-from earmark.catalog.tasks import get_task, new_task
+from earmark.catalog.tasks import add_clips_to_task, get_task, new_task
 
 
 def test_the_front_page_names_the_tasks_that_one_may_see(visiting: Visiting) -> None:
@@ -91,6 +92,23 @@ def test_what_is_settled_can_be_a_known_answer(visiting: Visiting, catalog: Cata
     assert lack not in ada.look("/admin/tasks/two")
     with catalog.read() as connection:
         assert wrongs(connection, task) == []
+
+
+def test_disputes_are_shown_page_by_page(visiting: Visiting, catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("earmark.web.admin.DISPUTES", 1)
+    new_task(catalog, "two", ["sax"], overlap=2)
+    add_clips_to_task(catalog, "two", [2, 3])
+    for person, value in (("bo", "present"), ("ada", "absent")):
+        for held in next_clips(catalog, "two", find_person(catalog, person).id, 2):
+            submit(catalog, held.token, {"sax": value})
+    ada = visiting("ada")
+    pages = [ada.look(f"/admin/tasks/two/disputes?page={page}") for page in (1, 2, 3)]
+    assert [re.findall(r'aria-labelledby="clip(\d)"', page) for page in pages] == [["2"], ["3"], []]
+    assert ["2 clips, the least certain first" in page for page in pages] == [True, True, True]
+    assert [re.findall(r'rel="(\w+)" href="\?page=(\d)"', page) for page in pages] == [
+        *([("next", "2")], [("prev", "1")], [("prev", "2")])
+    ]
+    assert ada.client.get("/admin/tasks/two/disputes?page=0").status_code == 422
 
 
 def test_a_chart_of_nothing_is_a_sentence(visiting: Visiting, catalog: Catalog) -> None:

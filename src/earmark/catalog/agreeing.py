@@ -15,7 +15,17 @@ import numpy as np
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from earmark.catalog.consensus import Answers, Beliefs, Ints, Method, by_the_others, dawid_skene, majority
+from earmark.catalog.consensus import (
+    Answers,
+    Beliefs,
+    Floats,
+    Ints,
+    Method,
+    by_the_others,
+    dawid_skene,
+    majority,
+    weigh,
+)
 from earmark.catalog.current import Said, labels_of
 from earmark.catalog.tables import TaskClip, Trust
 from earmark.catalog.tasks import TaskInfo
@@ -64,6 +74,38 @@ class TagAgreement:
 
 
 @dataclass(frozen=True, slots=True)
+class Reliance:
+    """How reliable people proved at one tag, to judge clips by that were not among those they proved it on.
+
+    values: that were given. people: annotator -> their place in confusion. confusion, shares: as of `Beliefs`.
+    """
+
+    values: tuple[LabelValue, ...]
+    people: Mapping[int, int]
+    confusion: Floats
+    shares: Floats
+
+    def judge(self, said: Mapping[int, LabelValue]) -> Agreed:
+        """What answers of people come to, as the consensus has it; `unsure` and who is set aside are left out before.
+
+        Of people who are not known, what is believed before their first answer; where a value was never given, votes.
+        """
+        if not said:
+            return Agreed(LabelValue.UNSURE, 0.0, 0, False, False)
+        given = list(dict.fromkeys(said.values()))
+        if all(value in self.values for value in given):
+            values = self.values
+            codes = [values.index(value) for value in said.values()]
+            weights = weigh(self.confusion, self.shares, [self.people.get(person, -1) for person in said], codes)
+        else:
+            values = tuple(given)
+            weights = np.array([sum(one is value for one in said.values()) for value in values]) / len(said)
+        best = int(weights.argmax())
+        sure = float(weights[best])
+        return Agreed(values[best], sure, len(said), len(given) > 1 and sure < SURE, False)
+
+
+@dataclass(frozen=True, slots=True)
 class Skill:
     """How well somebody answers a task: skill (NaN where nothing can be told) and its limits; answers: looked at."""
 
@@ -91,6 +133,7 @@ class Consensus:
         tags: tag -> how well people agree on it.
         unusable: clips that at least as many people called unusable as labelled; they are not in `clips`.
         aside: people whose answers carry no weight, by the rule or by hand. skills: of everybody.
+        reliance: tag -> how reliable people proved.
     """
 
     method: Method
@@ -99,6 +142,7 @@ class Consensus:
     unusable: frozenset[int] = frozenset()
     aside: frozenset[int] = frozenset()
     skills: Mapping[int, Skill] = field(default_factory=dict)
+    reliance: Mapping[str, Reliance] = field(default_factory=dict)
 
     @property
     def disputed(self) -> list[int]:
@@ -173,18 +217,18 @@ def consensus_of(
         twice = any(good > 1 for good, _ in votes.values())
         method = "dawid-skene" if twice else "majority"
     found: dict[int, dict[str, Agreed]] = {clip: {} for clip in ids}
-    agreements = {}
+    agreements, reliance = {}, {}
     for tag, given in answers.items():
         one = _Tag(tag, given, ids, people, settled, aside)
         beliefs = dawid_skene(one.trusted, one.known)
-        agreements[tag] = one.agreement(beliefs)
+        agreements[tag], reliance[tag] = one.agreement(beliefs), one.reliance(beliefs)
         one.fill(found, beliefs if method == "dawid-skene" else majority(one.trusted, one.known))
     skills = {
         person: Skill(float(judged.skill[i]), float(judged.low[i]), float(judged.high[i]), int(judged.answers[i]))
         for i, person in enumerate(people)
     }
     heard = {clip: values for clip, values in found.items() if values}
-    return Consensus(method, heard, agreements, unusable, aside, skills)
+    return Consensus(method, heard, agreements, unusable, aside, skills, reliance)
 
 
 def _judged(tags: Sequence[_Tag], people: Sequence[int], hands: Hands | None) -> Judged:
@@ -246,6 +290,12 @@ class _Tag:
             skill={person: float(judged.skill[i]) for i, person in enumerate(self.people)},
             unskilled=frozenset(person for i, person in enumerate(self.people) if judged.aside[i]),
         )
+
+    def reliance(self, beliefs: Beliefs) -> Reliance:
+        """What is believed of people; `beliefs` as of `agreement`."""
+        assert beliefs.confusion is not None
+        places = {person: i for i, person in enumerate(self.people)}
+        return Reliance(tuple(self.values), places, beliefs.confusion, beliefs.shares)
 
     def fill(self, clips: dict[int, dict[str, Agreed]], beliefs: Beliefs) -> None:
         """This tag's part of the consensus."""

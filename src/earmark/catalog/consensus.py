@@ -9,6 +9,7 @@ Error-Rates Using the EM Algorithm, Applied Statistics 28(1), 1979, pages 20-28.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -111,8 +112,7 @@ def dawid_skene(
     votes = majority(answers, known).values
     answered = votes.any(axis=1)
     n = answers.n_values
-    wrong = (1 - prior_right) / max(1, n - 1)
-    prior = prior_answers * (np.full((n, n), wrong) + np.eye(n) * (prior_right - wrong))
+    prior = prior_answers * _untried(n, prior_right)
     said = answers.annotators * n + answers.values
     confusion, shares, steps = np.zeros((answers.n_annotators, n, n)), np.zeros(n), 0
     while steps < most_steps:
@@ -139,6 +139,27 @@ def dawid_skene(
         if moved <= tolerance:
             break
     return Beliefs(votes, confusion, shares, steps)
+
+
+def weigh(confusion: Floats, shares: Floats, people: Sequence[int], values: Sequence[int]) -> Floats:
+    """(values,): the probability of each value of one clip, of which `people[i]` says `values[i]`.
+
+    Args:
+        confusion, shares: as of `Beliefs`, of `dawid_skene`.
+        people: rows of `confusion`; -1: somebody of whom nothing is known but the prior.
+    """
+    untried = _untried(len(shares), PRIOR_RIGHT)
+    with np.errstate(divide="ignore"):
+        logs = np.log(shares)
+        for person, value in zip(people, values, strict=True):
+            logs = logs + np.log((untried if person < 0 else confusion[person])[:, value])
+    return _normalised(np.exp(logs - logs.max()))
+
+
+def _untried(n: int, right: float) -> Floats:
+    """(values, values): somebody who is right with this probability, whatever the true value, and errs evenly."""
+    wrong = (1 - right) / max(1, n - 1)
+    return np.full((n, n), wrong) + np.eye(n) * (right - wrong)
 
 
 def believe(answers: Answers, method: Method, known: Ints | None = None) -> Beliefs:

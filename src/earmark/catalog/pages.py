@@ -1,6 +1,6 @@
 """What the pages of `earmark.web` show beside the queue: one clip, examples, one's own numbers, sessions, disputes.
 
-Each is a few rows through an index, but for disputes, which are looked for among the clips labelled last.
+Each is a few rows through an index, but for disputes: see `earmark.catalog.disputing`.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
-from earmark.catalog.agreeing import Agreed, consensus
+from earmark.catalog.agreeing import Agreed
 from earmark.catalog.current import in_force, labels_of
 from earmark.catalog.database import Catalog, now_us
+from earmark.catalog.disputing import Judge
 from earmark.catalog.gold import examples_of
 from earmark.catalog.hashing import digest
 from earmark.catalog.people import OF_SESSION, Person, find_session, person_of
-from earmark.catalog.status import LOOKED_AT
 from earmark.catalog.tables import Annotation, Annotator, Answered, Clip, Recording, Session, Task, TaskClip
 from earmark.catalog.tasks import WITH_TAGS, TaskInfo, find_task, info_of
 from earmark.errors import NotFoundError
@@ -201,19 +201,25 @@ def list_sessions(catalog: Catalog, *, now: int | None = None, limit: int = 200)
         return [SessionInfo(*row) for row in connection.execute(query)]
 
 
-def disputes(catalog: Catalog, task: int | str, *, limit: int = 50) -> list[Dispute]:
-    """Clips in dispute, the least sure first, of those that were labelled last."""
+def disputes(catalog: Catalog, task: int | str, *, start: int = 0, limit: int = 50) -> list[Dispute]:
+    """Clips in dispute, the least sure first, from place `start` on."""
+    return page_of_disputes(catalog, task, start=start, limit=limit)[1]
+
+
+def page_of_disputes(
+    catalog: Catalog, task: int | str, *, start: int = 0, limit: int = 50
+) -> tuple[int, list[Dispute]]:
+    """How many clips of the whole task are in dispute, and some of them as `disputes`."""
     with catalog.read() as connection:
         info = find_task(connection, task)
-        latest = sa.select(Annotation.clip_id).where(Annotation.task_id == info.id, Annotation.kind == "label")
-        latest = latest.order_by(Annotation.task_id.desc(), Annotation.at.desc()).limit(2 * LOOKED_AT)
-        clips = list(dict.fromkeys(connection.execute(latest).scalars()))[:LOOKED_AT]
-        found = consensus(connection, info, clips=clips)
-        wanted = found.disputed[:limit]
+        judge = Judge(connection, info)
+        found = judge.disputes()
+        wanted = [one.clip_id for one in found[start : start + limit]]
         names = {row.id: row.name for row in connection.execute(sa.select(Annotator.id, Annotator.name))}
         said: dict[int, dict[str, dict[str, LabelValue]]] = {clip: {} for clip in wanted}
         for word in labels_of(connection, info.id, clips=wanted):
-            said[word.clip_id][names[word.annotator_id]] = word.values
+            said[word.clip_id].setdefault(names[word.annotator_id], {}).update(word.values)
+        agreed = judge.agreed(wanted)
         rows = connection.execute(sa.select(*_CLIP).join_from(Clip, Recording).where(Clip.id.in_(wanted)))
         infos = {row.clip_id: ClipInfo(**row._mapping) for row in rows}
-    return [Dispute(infos[clip], found.clips[clip], said[clip]) for clip in wanted]
+    return len(found), [Dispute(infos[clip], agreed[clip], said[clip]) for clip in wanted]

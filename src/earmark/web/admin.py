@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Any, cast
 
-from fastapi import APIRouter, Depends, Form, Request
+from fastapi import APIRouter, Depends, Form, Query, Request
 from fastapi.responses import RedirectResponse, Response
 
 from earmark.catalog import labelling, people
 from earmark.catalog.gold import gold_of
-from earmark.catalog.pages import disputes, labels_by_day, list_sessions
+from earmark.catalog.pages import labels_by_day, list_sessions, page_of_disputes
 from earmark.catalog.people import ROLES, Role
 from earmark.catalog.scoring import no_scores_yet
 from earmark.catalog.status import status
@@ -20,6 +20,9 @@ from earmark.web.visits import Admin, SeenTask, TheSite
 router = APIRouter(include_in_schema=False)
 
 Text = Annotated[str, Form(max_length=200)]
+
+DISPUTES = 20
+"""Clips on one page: each has a picture to draw and a sound to decode."""
 
 
 @router.get("/admin")
@@ -99,9 +102,13 @@ def set_active(site: TheSite, person: Admin, who: int, active: Annotated[bool, F
 
 
 @router.get("/admin/tasks/{task}/disputes")
-def disputes_page(request: Request, site: TheSite, person: Admin, task: SeenTask) -> Response:
-    found = disputes(site.catalog, task.id)
-    return site.page(request, "disputes.html", {"task": task, "disputes": found})
+def disputes_page(
+    request: Request, site: TheSite, person: Admin, task: SeenTask, page: Annotated[int, Query(ge=1, le=1_000_000)] = 1
+) -> Response:
+    """`DISPUTES` clips at a time; `page` counts from 1."""
+    count, found = page_of_disputes(site.catalog, task.id, start=(page - 1) * DISPUTES, limit=DISPUTES)
+    shown = {"task": task, "disputes": found, "count": count, "page": page, "pages": -(-count // DISPUTES)}
+    return site.page(request, "disputes.html", shown)
 
 
 async def answers_of(request: Request) -> dict[str, str]:
