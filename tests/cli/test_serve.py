@@ -19,6 +19,7 @@ from pathlib import Path
 import pytest
 
 from earmark.catalog.database import Workspace
+from earmark.catalog.tasks import new_task
 
 
 def _serve(root: Path, *options: str) -> subprocess.Popen[str]:
@@ -67,6 +68,29 @@ def test_what_is_refused_is_a_line_without_its_secret(running: tuple[subprocess.
         "INFO POST /api/v1/nope: 404 HTTPError",
         "INFO POST /invite/...: 403 NotAllowedError",
     ]
+
+
+def test_guests_from_one_address_are_limited_as_is_said(tmp_path: Path) -> None:
+    with Workspace.init(tmp_path).catalog() as catalog:
+        new_task(catalog, "sax", ["sax"], open=True)
+    process = _serve(tmp_path, "--port", "0", "--guests-an-hour", "2")
+    assert process.stdout is not None
+    address = re.findall(r"http://127\.0\.0\.1:\d+", process.stdout.readline())[0]
+    try:
+        statuses = []
+        for _ in range(3):
+            visitor = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
+            page = visitor.open(f"{address}/tasks/sax", timeout=60).read().decode()
+            token = re.findall(r'name="csrf" content="(.+?)"', page)[0]
+            body = f"csrf={token}".encode()
+            try:
+                statuses.append(visitor.open(f"{address}/tasks/sax/help", data=body, timeout=60).status)
+            except urllib.error.HTTPError as error:
+                statuses.append(error.code)
+        assert statuses == [200, 200, 429]
+    finally:
+        process.kill()
+        process.communicate()
 
 
 def test_a_port_that_is_taken_is_told(tmp_path: Path) -> None:

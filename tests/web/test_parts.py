@@ -34,6 +34,16 @@ def test_a_bucket_fills_up_again_at_its_pace() -> None:
         limits.take("logins", "a", most=3, per_s=60)
 
 
+def test_a_flood_of_one_kind_makes_no_other_kinds_buckets_forgotten() -> None:
+    limits = Limits(clock=lambda: 0.0)
+    limits.take("logins", "a", most=1, per_s=60)
+    for i in range(50_001):
+        limits.take("sounds", str(i), most=1, per_s=60)
+    limits.take("sounds", "0", most=1, per_s=60)  # of its own kind the first is forgotten
+    with pytest.raises(TooManyError):
+        limits.take("logins", "a", most=1, per_s=60)
+
+
 def test_what_is_signed_is_good_for_its_purpose_and_key_only() -> None:
     signer, other = Signer(b"a" * 32), Signer(b"b" * 32)
     signed = signer.sign("session", "se.cret")

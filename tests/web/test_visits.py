@@ -95,6 +95,26 @@ def test_answers_are_limited(visiting: Visiting) -> None:
     assert [bo.post("sax/next", n=1).status_code for _ in range(3)] == [200, 200, 429]
 
 
+def test_sounds_are_limited_for_who_keeps_no_cookie(visiting: Visiting) -> None:
+    visitor = visiting(media_a_minute=2)
+    answers = []
+    for _ in range(6):
+        visitor.client.cookies.clear()
+        answers.append(visitor.client.get("/api/v1/tasks/sax/clips/1/peaks.json").status_code)
+    assert answers == [200, 200, 429, 429, 429, 429]
+    buckets = visitor.client.app.state.site.limits._buckets["sounds and pictures"]
+    assert list(buckets) == ["testclient"]  # the address, not a secret drawn anew each time
+
+
+def test_sounds_are_limited_for_each_person_who_is_logged_in(visiting: Visiting) -> None:
+    """Two people behind one address do not take each other's."""
+    bo = visiting("bo", media_a_minute=2)
+    path = "/api/v1/tasks/sax/clips/1/peaks.json"
+    assert [bo.client.get(path).status_code for _ in range(3)] == [200, 200, 429]
+    bo.client.cookies.clear()
+    assert bo.client.get(path).status_code == 200
+
+
 def test_anyone_may_help_where_the_task_says_so_and_nowhere_else(visiting: Visiting, catalog: Catalog) -> None:
     guest = visiting()
     assert guest.client.get("/api/v1/tasks/closed").status_code == 401

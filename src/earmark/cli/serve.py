@@ -18,6 +18,9 @@ def serve(
     host: str = typer.Option("127.0.0.1", "--host", help="Where to listen; 0.0.0.0 is for everybody on the network."),
     port: int = typer.Option(8000, "--port", min=0, max=65535, help="0 takes any that is free."),
     anyone: bool = typer.Option(False, "--anyone", help="Anyone may help with every task, without an invite."),
+    guests: int = typer.Option(
+        30, "--guests-an-hour", min=1, help="New guests from one address: a class or an office may have one for all."
+    ),
     behind_proxy: bool = typer.Option(
         False, "--behind-proxy", help="A proxy on this machine brings the visitors: believe what it says of them."
     ),
@@ -38,7 +41,7 @@ def serve(
 
         local = host in ("127.0.0.1", "localhost", "::1")
         hosts = LOOPBACK if local and not behind_proxy else None
-        settings = WebSettings(front_end=front_end, anyone=anyone, hosts=hosts)
+        settings = WebSettings(front_end=front_end, anyone=anyone, hosts=hosts, guests_an_hour=guests)
         app = create_app(catalog, found, settings)
         with listen(host, port) as socket:
             shown = "127.0.0.1" if host in ("0.0.0.0", "::") else host  # noqa: S104 - compared, not bound

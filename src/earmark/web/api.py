@@ -6,7 +6,7 @@ from pathlib import Path as FilePath
 from typing import Annotated, Any, Literal
 
 from anyio import to_thread
-from fastapi import APIRouter, Depends, Path
+from fastapi import APIRouter, Depends, Path, Request
 from fastapi.responses import FileResponse
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -17,7 +17,7 @@ from earmark.catalog.tasks import TaskInfo, list_tasks
 from earmark.web.drawing import ticks
 from earmark.web.site import Site
 from earmark.web.sounds import Kind
-from earmark.web.visits import Labeller, SeenTask, Somebody, TheSite, TheVisit
+from earmark.web.visits import Labeller, SeenTask, Somebody, TheSite, TheVisit, address
 
 router = APIRouter(prefix="/api/v1", tags=["label"])
 
@@ -70,8 +70,9 @@ async def limit_writes(site: TheSite, person: Somebody) -> None:
     site.limits.take("answers", str(person.id), most=site.settings.writes_a_minute, per_s=60)
 
 
-async def limit_media(site: TheSite, visit: TheVisit) -> None:
-    who = str(visit.person.id) if visit.person else visit.secret
+async def limit_media(request: Request, site: TheSite, visit: TheVisit) -> None:
+    """As `limit_writes`; who is not logged in is told by their address, since a cookie can be left out."""
+    who = str(visit.person.id) if visit.person else address(request)
     site.limits.take("sounds and pictures", who, most=site.settings.media_a_minute, per_s=60)
 
 

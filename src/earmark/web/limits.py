@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from earmark.errors import EarmarkError
 
-_MOST_BUCKETS = 50_000  # the ones that were used longest ago are forgotten
+_MOST_BUCKETS = 50_000  # of one kind; the ones that were used longest ago are forgotten
 
 
 class TooManyError(EarmarkError):
@@ -34,17 +34,19 @@ class Limits:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._lock = threading.Lock()
-        self._buckets: OrderedDict[tuple[str, str], tuple[float, float]] = OrderedDict()  # tokens, at
+        # for each what, so that a flood of one cannot make another's forgotten: who -> tokens, at
+        self._buckets: dict[str, OrderedDict[str, tuple[float, float]]] = {}
 
     def take(self, what: str, who: str, *, most: int, per_s: float) -> None:
         """One of `most` in `per_s` seconds; TooManyError where none is left."""
         now = self._clock()
         with self._lock:
-            tokens, at = self._buckets.pop((what, who), (float(most), now))
+            buckets = self._buckets.setdefault(what, OrderedDict())
+            tokens, at = buckets.pop(who, (float(most), now))
             tokens = min(float(most), tokens + (now - at) * most / per_s)
             left = tokens - 1 if tokens >= 1 else tokens
-            self._buckets[what, who] = (left, now)
-            while len(self._buckets) > _MOST_BUCKETS:
-                self._buckets.popitem(last=False)
+            buckets[who] = (left, now)
+            while len(buckets) > _MOST_BUCKETS:
+                buckets.popitem(last=False)
         if tokens < 1:
             raise TooManyError(what, (1 - tokens) * per_s / most)

@@ -22,7 +22,8 @@ class WebSettings:
     most_kept_bytes: of pictures and sounds on disk; those that were asked for longest ago go first.
     decoders: files that are decoded at a time, each in a process of its own. decode_s: for one clip; a recording that
         takes longer is refused (422).
-    logins_a_minute, guests_an_hour: from one address. writes_a_minute, media_a_minute: of one person.
+    logins_a_minute, guests_an_hour: from one address. writes_a_minute, media_a_minute: of one person; media also from
+        one address where nobody is logged in.
     """
 
     front_end: FeatureSpec
