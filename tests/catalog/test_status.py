@@ -14,7 +14,7 @@ from earmark.catalog.exchange.importing import import_labels
 from earmark.catalog.labelling import skip, submit, unusable
 from earmark.catalog.queueing import next_clips
 from earmark.catalog.status import status, task_names
-from earmark.catalog.tables import Quarantined
+from earmark.catalog.tables import Quarantined, StatusReport
 from earmark.catalog.tasks import get_task
 from earmark.errors import NotFoundError
 
@@ -91,6 +91,7 @@ def test_what_changed_since_the_last_report_that_was_remembered(songs: Catalog, 
     assert first.since_last["at"] == "1970-01-01T00:00:01.000000+00:00"
     assert (first.since_last["labelled"], first.since_last["skipped"]) == (first.labelled, first.skipped)
     assert first.since_last["per_tag"]["vocals"] == {"absent": 8}
+    assert first.since_last["per_annotator"] == {"ada": 5, "eve": 3}
     again = status(songs, "sax")
     assert again.since_last is not None
     assert (again.since_last["labelled"], again.since_last["clips"]) == (0, 0)
@@ -100,6 +101,20 @@ def test_what_changed_since_the_last_report_that_was_remembered(songs: Catalog, 
     assert last.since_last is not None
     assert (last.since_last["labelled"], last.since_last["clips"]) == (1, 1)
     assert last.since_last["per_tag"]["vocals"] == {"absent": 0, "unsure": 1}
+    assert last.since_last["per_annotator"] == {"ada": 0, "eve": 0, "import t.csv": 1}
+
+
+def test_a_report_that_did_not_count_people_is_compared_without_them(songs: Catalog) -> None:
+    """As earlier versions remembered them; and what was taken back is a minus."""
+    label_some(songs)
+    with songs.write() as connection:
+        body = {"labelled": 1, "per_tag": {"sax": {"foreground": 1, "background": 2}}}
+        row = {"task_id": get_task(songs, "sax").id, "at": 1, "body": body}
+        connection.execute(sa.insert(StatusReport).values(**row))
+    since = status(songs, "sax").since_last
+    assert since is not None
+    assert since["per_annotator"] == {}
+    assert since["per_tag"]["sax"]["background"] == -2
 
 
 def test_pace_and_days_to_finish(songs: Catalog) -> None:

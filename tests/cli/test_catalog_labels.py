@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -70,6 +71,30 @@ def test_known_answers_come_from_a_table_and_a_share_without_any_is_told(root: P
     done = earmark("catalog", "task", "gold", "b", "g.csv", "--forget", "--json", cwd=root)
     assert json.loads(done.stdout) == {"task": "b", "gold": 2, "known": 0, "clips": 0, "notes": []}
     assert lack in done.stderr
+
+
+def test_each_task_is_reported_where_none_is_named(root: Path) -> None:
+    with Workspace.open(root).catalog() as catalog:
+        new_task(catalog, "drum kit", ["drums"])
+        add_clips_to_task(catalog, "drum kit")
+    told = json.loads(earmark("catalog", "status", "--json", cwd=root).stdout)
+    assert (told["task"], told["labelled"], list(told["tasks"])) == (None, 0, ["sax", "drum kit"])
+    (root / "two.csv").write_text(
+        "recording,start_s,stop_s,sax,annotator\n"
+        + "".join(
+            f"a.wav,{5 * i},{5 * i + 5},{'present' if i < 2 else 'absent'},{who}\n" for i in range(4) for who in "ab"
+        ),
+        encoding="utf-8",
+    )
+    done = earmark("catalog", "import", "two.csv", "--task", "sax", cwd=root)
+    assert done.returncode == 0, done.stderr
+    said = earmark("catalog", "status", cwd=root).stdout
+    assert "2 recordings, 0 quarantined, 8 clips, 4 (+4) labelled" in said
+    assert "task sax: 2 recordings, 0 quarantined, 8 clips, 4 (+4) labelled" in said
+    assert "task drum kit: 2 recordings, 0 quarantined, 8 clips, 0 labelled" in said
+    assert re.search(r"sax +4 \(\+4\) +4 \(\+4\) +1\.00 +0", said)
+    assert len(re.findall(r"^ +[ab] +4 \(\+4\) ", said, re.MULTILINE)) == 2
+    assert "Next: earmark catalog status sax" in said
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from earmark.catalog.pages import disputes, labels_by_day, numbers_of
 from earmark.catalog.people import find_person, log
 from earmark.catalog.queueing import next_clips
 from earmark.catalog.tasks import add_clips_to_task, get_task, new_task
+from earmark.catalog.trusting import set_trust
 
 
 def test_the_front_page_names_the_tasks_that_one_may_see(visiting: Visiting) -> None:
@@ -109,6 +110,29 @@ def test_disputes_are_shown_page_by_page(visiting: Visiting, catalog: Catalog, m
         *([("next", "2")], [("prev", "1")], [("prev", "2")])
     ]
     assert ada.client.get("/admin/tasks/two/disputes?page=0").status_code == 422
+
+
+def test_the_tasks_page_tells_what_changed_who_is_set_aside_and_what_could_be_asked_again(
+    visiting: Visiting, catalog: Catalog
+) -> None:
+    ada = visiting("ada")
+    make_dispute(catalog)
+    assert not re.search(r"set aside|how much it changed", ada.look("/admin/tasks/two"))
+    assert ada.form("/admin/tasks/two/report").status_code == 303
+    add_clips_to_task(catalog, "two", [4])
+    held = next_clips(catalog, "two", find_person(catalog, "bo").id)[0]
+    submit(catalog, held.token, {"sax": "absent"})
+    set_trust(catalog, "two", find_person(catalog, "ada").id, "aside")
+    page = re.sub(r"<[^>]+>|\s+", " ", ada.look("/admin/tasks/two"))
+    page = re.sub(r" +", " ", page)
+    assert "clips 3 +1" in page
+    assert "labelled 3 +1" in page
+    assert "sax 3 2 +1 0" in page  # present, absent, unsure
+    assert re.search(r"bo 3 \+1 0 0 [^ ]+ \d{4}-\d\d-\d\d counts", page)
+    assert re.search(r"ada 2 0 0 [^ ]+ \d{4}-\d\d-\d\d set aside , by hand", page)
+    assert "take 2 places" in page
+    assert "earmark catalog queue two --reopen" in page
+    assert visiting("bo").form("/admin/tasks/two/report").status_code == 403
 
 
 def test_a_chart_of_nothing_is_a_sentence(visiting: Visiting, catalog: Catalog) -> None:

@@ -90,7 +90,8 @@ class Status:
         per_tag: tag -> answer -> how often it was given.
         per_annotator: name -> how they do.
         agreement: tag -> how well people agree.
-        since_last: what was added since the last report that was remembered, and when that was; None for the first.
+        since_last: what was added since the last report that was remembered: when that was (`at`), each count,
+            `per_tag` and `per_annotator` (labels); None for the first.
         places_to_reopen: places that answers of people who are set aside still take.
         speed: labels a day over the last week with labels in it, and median seconds a label.
         days_to_finish: at this speed; None where there is none, 0 where all is done.
@@ -135,6 +136,7 @@ def status(catalog: Catalog, task: str | None = None, *, remember: bool = False,
         body = {"recordings": found.recordings, "quarantined": found.quarantined, "clips": found.clips}
         body |= {"labelled": found.labelled, "skipped": found.skipped, "done": found.done}
         detail: dict[str, Any] = {**body, "per_tag": {tag: dict(values) for tag, values in found.per_tag.items()}}
+        detail["per_annotator"] = {name: one.labels for name, one in found.per_annotator.items()}
         values = {"task_id": info.id if info else None, "at": at, "body": detail}
         catalog.run(lambda writing: writing.execute(sa.insert(StatusReport).values(**values)))
     return found
@@ -172,7 +174,7 @@ class _Reckoning:
             per_tag=per_tag,
             per_annotator=people,
             agreement=agreement,
-            since_last=self._since(counts, per_tag),
+            since_last=self._since(counts, per_tag, {name: one.labels for name, one in people.items()}),
             places_to_reopen=places,
             speed={"labels_a_day": a_day, "median_s": self._median_s()},
             days_to_finish=days,
@@ -298,21 +300,21 @@ class _Reckoning:
         )
         return self.connection.execute(query.select_from(TaskClip).where(*mine)).one()
 
-    def _since(self, counts: Mapping[str, int], per_tag: Mapping[str, Mapping[str, int]]) -> dict[str, Any] | None:
+    def _since(
+        self, counts: Mapping[str, int], per_tag: Mapping[str, Mapping[str, int]], labels: Mapping[str, int]
+    ) -> dict[str, Any] | None:
         mine = StatusReport.task_id.is_(None) if self.task is None else StatusReport.task_id == self.task.id
         query = sa.select(StatusReport.at, StatusReport.body).where(mine).order_by(StatusReport.id.desc()).limit(1)
         last = self.connection.execute(query).one_or_none()
         if last is None:
             return None
         before = last.body.get("per_tag", {})
-        tags = {
-            tag: {value: n - before.get(tag, {}).get(value, 0) for value, n in values.items()}
-            for tag, values in per_tag.items()
-        }
+        tags = {tag: _more(before.get(tag, {}), values) for tag, values in per_tag.items()}
         return {
             "at": time_text(last.at),
             **{name: n - last.body.get(name, 0) for name, n in counts.items()},
             "per_tag": tags,
+            "per_annotator": _more(last.body.get("per_annotator"), labels),
         }
 
 
@@ -320,6 +322,13 @@ def task_names(catalog: Catalog) -> list[str]:
     """Names of all tasks, the oldest first."""
     with catalog.read() as connection:
         return list(connection.execute(sa.select(Task.name).order_by(Task.id)).scalars())
+
+
+def _more(before: Mapping[str, int] | None, now: Mapping[str, int]) -> dict[str, int]:
+    """What came to each count; what is no longer there has its minus. `before` is None in reports of older versions."""
+    if before is None:
+        return {}
+    return {name: now.get(name, 0) - before.get(name, 0) for name in sorted({*before, *now})}
 
 
 def _number(value: float) -> float | None:

@@ -39,6 +39,13 @@ def task_status(request: Request, site: TheSite, person: Admin, task: SeenTask) 
     return site.page(request, "admin_task.html", {"task": task, "status": found, "bars": bars, **seen})
 
 
+@router.post("/admin/tasks/{task}/report")
+def remember_report(site: TheSite, person: Admin, task: SeenTask) -> Response:
+    """What changes from now on is told as such, here and by `earmark catalog status`."""
+    status(site.catalog, task.name, remember=True)
+    return RedirectResponse(f"/admin/tasks/{task.name}", 303)
+
+
 @router.get("/api/v1/status")
 def status_json(site: TheSite, person: Admin, task: str | None = None) -> dict[str, Any]:
     """As `earmark catalog status --json`."""

@@ -33,7 +33,7 @@ def register(catalog: typer.Typer) -> None:
 
 
 def status(
-    task: str | None = typer.Argument(None, metavar="[TASK]", help="Left out: the only task, or all of the catalog."),
+    task: str | None = typer.Argument(None, metavar="[TASK]", help="Left out: all of the catalog, and each task."),
     peek: bool = typer.Option(False, "--peek", help="Do not remember this report: the next compares with the last."),
     workspace: In = None,
     database: Database = None,
@@ -50,20 +50,32 @@ def status(
         if task is None and len(names) == 1:
             task = names[0]
         found = reckon(catalog, task, remember=not peek)
-        lack = gold_of(catalog, task).lack if task is not None else ""
-    _show(console, found)
-    if lack:
-        console.say(lack)
+        each = {name: reckon(catalog, name, remember=not peek) for name in names} if task is None else {}
+        lacks = {name: gold_of(catalog, name).lack for name in (names if task is None else [task])}
+    if task is None and names:
+        _show_counts(console, found)
+    else:
+        _show(console, found)
+    for name, one in each.items():
+        console.say("")
+        _show(console, one)
+        if lacks[name]:
+            console.say(lacks[name])
+    if task is not None and lacks[task]:
+        console.say(lacks[task])
     step = None
     if task is None:
-        step = f"earmark catalog status {names[0]}" if names else "earmark catalog task new NAME --tags A,B"
+        step = (
+            f"earmark catalog status {shlex.quote(names[0])}" if names else "earmark catalog task new NAME --tags A,B"
+        )
     elif found.places_to_reopen:
         step = f"earmark catalog queue {shlex.quote(task)} --reopen"
     elif any(one.disputed for one in found.agreement.values()):
         step = f"earmark catalog queue {shlex.quote(task)} --by disagreement"
     elif found.labelled:
         step = f"earmark train catalog:{shlex.quote(task)} --out model/"
-    console.finish(found.to_json(), next_step=step)
+    more = {"tasks": {name: one.to_json() for name, one in each.items()}} if each else {}
+    console.finish({**found.to_json(), **more}, next_step=step)
 
 
 def import_(
@@ -174,30 +186,35 @@ def _parts(skipped: int, unusable: int, unlabelled: int) -> list[tuple[int, str]
     return [(skipped, "skipped"), (unusable, "unusable"), (unlabelled, "unlabelled")]
 
 
+def _show_counts(console: Console, found: Status) -> None:
+    """The report's first lines: how much there is, and what of it is new."""
+    since = found.since_last or {}
+    names = ("recordings", "quarantined", "clips", "labelled", "skipped", "done")
+    counts = ", ".join(f"{_count(getattr(found, name), since.get(name))} {name}" for name in names)
+    console.say(f"{f'task {found.task}: ' if found.task else ''}{counts}")
+    if since:
+        console.say(f"(in brackets: since {since['at'][:16].replace('T', ' ')} UTC)")
+
+
+def _count(value: int, more: int | None) -> str:
+    return f"{value:,}" + (f" ({more:+,})" if more else "")
+
+
 def _show(console: Console, found: Status) -> None:
     """The report for people."""
     from rich.table import Table
 
-    since = found.since_last or {}
-
-    def count(name: str, value: int) -> str:
-        more = since.get(name, 0)
-        return f"{value:,}" + (f" ({more:+,})" if more else "")
-
-    names = ("recordings", "quarantined", "clips", "labelled", "skipped", "done")
-    counts = ", ".join(f"{count(name, getattr(found, name))} {name}" for name in names)
-    console.say(f"{f'task {found.task}: ' if found.task else ''}{counts}")
-    if since:
-        console.say(f"(in brackets: since {since['at'][:16].replace('T', ' ')} UTC)")
+    _show_counts(console, found)
+    since = found.since_last or {"per_tag": {}, "per_annotator": {}}
     tags = Table(box=None, padding=(0, 2))
     words = list(dict.fromkeys(word for values in found.per_tag.values() for word in values))
     for heading in ("tag", *words, "alpha", "disputed"):
         tags.add_column(heading, justify="left" if heading == "tag" else "right")
     for tag, values in found.per_tag.items():
-        agreed = found.agreement.get(tag)
+        agreed, change = found.agreement.get(tag), since["per_tag"].get(tag, {})
         alpha = "-" if agreed is None or agreed.alpha is None else f"{agreed.alpha:.2f}"
         disputed = "-" if agreed is None else f"{agreed.disputed:,}"
-        tags.add_row(tag, *(f"{values.get(word, 0):,}" for word in words), alpha, disputed)
+        tags.add_row(tag, *(_count(values.get(word, 0), change.get(word)) for word in words), alpha, disputed)
     console.rich.print(tags)
     if found.per_annotator:
         people = Table(box=None, padding=(0, 2))
@@ -209,10 +226,13 @@ def _show(console: Console, found: Status) -> None:
             doubt = f"no better than chance at {', '.join(one.unskilled)}" if one.unskilled else ""
             if one.aside:
                 doubt = "set aside: no better than chance" if one.aside == "rule" else "set aside by hand"
-            people.add_row(name, f"{one.labels:,}", f"{one.skips:,}", f"{one.unusable:,}", kappa, doubt)
+            labels = _count(one.labels, since["per_annotator"].get(name))
+            people.add_row(name, labels, f"{one.skips:,}", f"{one.unusable:,}", kappa, doubt)
         console.rich.print(people)
     pace = found.speed["labels_a_day"]
     if pace is not None:
         took = found.speed["median_s"]
         left = "" if found.days_to_finish is None else f"; {found.days_to_finish:,.1f} days to finish"
         console.say(f"{pace:,.0f} labels a day{f', {took:.1f} s each' if took is not None else ''}{left}")
+    if found.places_to_reopen:
+        console.say(f"{found.places_to_reopen:,} places are taken by answers of people who are set aside")
