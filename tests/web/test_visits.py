@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+from typing import Any
 
 import pytest
 from web_labels import LABEL, Visiting, labels
@@ -141,7 +142,62 @@ def test_a_viewer_looks_and_does_not_label(visiting: Visiting) -> None:
     viewer = visiting("vi")
     assert viewer.client.get("/api/v1/tasks/closed").status_code == 200
     assert viewer.post("closed/next", n=1).status_code == 403
-    assert viewer.client.get("/admin").status_code == 403
+    page = viewer.look("/admin/tasks/closed")
+    assert "<h2>People</h2>" in page
+    assert re.findall(r'<form method="post" action="(.+?)"', page) == ["/logout"]
+    assert re.findall(r'href="(/admin.*?)"', page + viewer.look("/admin")) == [
+        *["/admin"] * 3,
+        *("/admin/tasks/sax", "/admin/tasks/closed"),
+    ]
+
+
+# nobody, a guest, a viewer, an annotator, an admin
+FIGURES, ADMINS = (303, 403, 200, 200, 200), (303, 403, 403, 403, 200)
+
+
+@pytest.mark.parametrize(
+    ("path", "answers"),
+    [
+        ("/admin", FIGURES),
+        ("/admin/tasks/sax", FIGURES),
+        ("/admin/tasks/closed", FIGURES),
+        ("/api/v1/status", (401, 403, 200, 200, 200)),
+        ("/api/v1/status?task=sax", (401, 403, 200, 200, 200)),
+        ("/admin/people", ADMINS),
+        ("/admin/new-task", ADMINS),
+        ("/admin/tasks/sax/edit", ADMINS),
+        ("/admin/tasks/sax/disputes", ADMINS),
+        ("/me", (303, 200, 200, 200, 200)),
+        ("/tasks/sax/label", (303, 200, 403, 200, 200)),
+        ("/tasks/sax", (200, 200, 200, 200, 200)),
+        ("/tasks/closed", (303, 403, 200, 200, 200)),
+    ],
+)
+def test_who_sees_what(everybody: list[Any], path: str, answers: tuple[int, ...]) -> None:
+    found = [visitor.client.get(path, follow_redirects=False).status_code for visitor in everybody]
+    assert tuple(found) == answers
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("/admin/invites", "/admin/invites/1/revoke", "/admin/sessions/1/revoke", "/admin/people/1/role"),
+        *("/admin/people/1/active", "/admin/tasks/sax/disputes/1", "/admin/new-task", "/admin/tasks/sax/edit"),
+        *("/admin/tasks/sax/refresh", "/admin/tasks/sax/report"),
+    ],
+)
+def test_admins_alone_change_anything(everybody: list[Any], path: str) -> None:
+    fields = {"role": "viewer", "active": "true"}
+    found = [visitor.form(path, **fields).status_code for visitor in everybody[:-1]]
+    assert found == [401, 403, 403, 403]
+
+
+@pytest.fixture
+def everybody(visiting: Visiting) -> list[Any]:
+    guest = visiting()
+    guest.form("/tasks/sax/help")
+    guest.look()
+    return [visiting(), guest, *map(visiting, ("vi", "bo", "ada"))]
 
 
 def test_an_invite_lets_one_person_in_and_admins_revoke(visiting: Visiting, catalog: Catalog) -> None:

@@ -1,4 +1,4 @@
-"""The pages of admins: how labelling stands, people, invites, sessions, and clips in dispute."""
+"""How labelling stands, for everybody who was let in; and what admins alone do: people, invites, sessions, disputes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from earmark.catalog.scoring import no_scores_yet
 from earmark.catalog.status import status
 from earmark.catalog.tasks import list_tasks
 from earmark.web.bars import bars_of
-from earmark.web.visits import Admin, SeenTask, TheSite
+from earmark.web.visits import Admin, SeenTask, TheSite, Viewer
 
 router = APIRouter(include_in_schema=False)
 
@@ -26,13 +26,13 @@ DISPUTES = 20
 
 
 @router.get("/admin")
-def overview(request: Request, site: TheSite, person: Admin) -> Response:
+def overview(request: Request, site: TheSite, person: Viewer) -> Response:
     tasks = list_tasks(site.catalog)
     return site.page(request, "admin.html", {"tasks": tasks, "status": status(site.catalog)})
 
 
 @router.get("/admin/tasks/{task}")
-def task_status(request: Request, site: TheSite, person: Admin, task: SeenTask) -> Response:
+def task_status(request: Request, site: TheSite, person: Viewer, task: SeenTask) -> Response:
     found = status(site.catalog, task.name)
     bars = bars_of(labels_by_day(site.catalog, task.id))
     seen = {"gold": gold_of(site.catalog, task.id), "note": no_scores_yet(site.catalog, task)}
@@ -47,7 +47,7 @@ def remember_report(site: TheSite, person: Admin, task: SeenTask) -> Response:
 
 
 @router.get("/api/v1/status")
-def status_json(site: TheSite, person: Admin, task: str | None = None) -> dict[str, Any]:
+def status_json(site: TheSite, person: Viewer, task: str | None = None) -> dict[str, Any]:
     """As `earmark catalog status --json`."""
     return status(site.catalog, task).to_json()
 

@@ -78,6 +78,17 @@ async def somebody(visit: TheVisit) -> Person:
 Somebody = Annotated[Person, Depends(somebody)]
 
 
+async def a_viewer(person: Somebody) -> Person:
+    """Somebody who was let in, whatever they may do beyond looking; guests only label."""
+    person.require("viewer")
+    if person.kind == "guest":
+        raise NotAllowedError("figures are for those who were invited: ask for a link.")
+    return person
+
+
+Viewer = Annotated[Person, Depends(a_viewer)]
+
+
 async def an_admin(person: Somebody) -> Person:
     person.require("admin")
     return person
