@@ -58,6 +58,11 @@ def test_people_come_and_go(earmark: Earmark) -> None:
     earmark("people", "add", "bob")
     invited = earmark("people", "invite", "--uses", "3", "--days", "1", "--note", "class")
     assert len(invited["invite"]) > 40
+    assert invited["link"] == f"http://127.0.0.1:8000/invite/{invited['invite']}"
+    outside = earmark("people", "invite", "--url", "https://label.example.org/")
+    assert outside["link"] == f"https://label.example.org/invite/{outside['invite']}"
+    with pytest.raises(InputError, match=r"--url 'label\.example\.org': expected http:// or https://"):
+        earmark("people", "invite", "--url", "label.example.org")
     earmark("people", "role", "bob", "--to", "viewer")
     earmark("people", "shut-out", "bob")
     rows = {row["name"]: row for row in earmark("people", "list")["people"]}

@@ -70,6 +70,33 @@ def test_what_is_refused_is_a_line_without_its_secret(running: tuple[subprocess.
     ]
 
 
+def test_it_says_who_may_help_with_which_task(tmp_path: Path) -> None:
+    assert _said(tmp_path / "none")[2:] == [
+        "no task yet: earmark catalog task new NAME --tags A,B --anyone makes one that anyone can help with"
+    ]
+    with Workspace.init(tmp_path / "two").catalog() as catalog:
+        new_task(catalog, "sax", ["sax"], open=True)
+        new_task(catalog, "drums", ["drums"])
+    assert _said(tmp_path / "two")[2:] == [
+        "anyone with the address can help with sax",
+        "only who has an invite can help with drums: earmark catalog people invite makes one,",
+        "  earmark serve --anyone opens every task, and an admin one of them in the browser",
+    ]
+    assert _said(tmp_path / "two", "--anyone")[2:] == ["anyone with the address can help with sax, drums"]
+
+
+def _said(root: Path, *options: str) -> list[str]:
+    """What it says until it listens."""
+    Workspace.init(root)
+    process = _serve(root, "--port", "0", *options)
+    assert process.stdout is not None
+    address = process.stdout.readline()
+    with urllib.request.urlopen(re.findall(r"http://[\d.:]+", address)[0], timeout=60):
+        process.send_signal(signal.SIGTERM)
+    out, _ = process.communicate(timeout=60)
+    return [address.rstrip("\n"), *out.splitlines()[:-1]]
+
+
 def test_guests_from_one_address_are_limited_as_is_said(tmp_path: Path) -> None:
     with Workspace.init(tmp_path).catalog() as catalog:
         new_task(catalog, "sax", ["sax"], open=True)

@@ -38,6 +38,7 @@ def serve(
     front_end = load_recipe(recipe).front_end
     with opened(workspace, database) as (found, catalog):
         from earmark.catalog.people import admin_link
+        from earmark.catalog.tasks import list_tasks
 
         local = host in ("127.0.0.1", "localhost", "::1")
         hosts = LOOPBACK if local and not behind_proxy else None
@@ -50,6 +51,7 @@ def serve(
             secret = admin_link(catalog)
             if secret is not None:
                 console.say(f"first admin, good once and for a day: {address}/invite/{secret}")
+            _say_who_may(console, [(task.name, task.open or anyone) for task in list_tasks(catalog)])
             if not local:
                 console.say("others on the network can reach this; put a proxy with https before it for the internet.")
             if open_page:
@@ -58,3 +60,19 @@ def serve(
                 webbrowser.open(address)
             run(app, socket, behind_proxy=behind_proxy)
     console.say("stopped; everything that was acknowledged is kept.")
+
+
+def _say_who_may(console: Console, tasks: list[tuple[str, bool]]) -> None:
+    """Whom the address is of use to. Tasks are (name, anyone may help)."""
+    open_, closed = ([name for name, anyone in tasks if anyone is wanted] for wanted in (True, False))
+    if open_:
+        console.say(f"anyone with the address can help with {', '.join(open_)}")
+    if closed:
+        console.say(
+            f"only who has an invite can help with {', '.join(closed)}: earmark catalog people invite makes one,"
+        )
+        console.say("  earmark serve --anyone opens every task, and an admin one of them in the browser")
+    if not tasks:
+        console.say(
+            "no task yet: earmark catalog task new NAME --tags A,B --anyone makes one that anyone can help with"
+        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from typing import TYPE_CHECKING
 
@@ -82,19 +83,27 @@ def invite(
     uses: int = typer.Option(1, "--uses", help="How many people may come in by it."),
     days: float = typer.Option(14.0, "--days", help="How long it is good."),
     note: str = typer.Option("", "--note", help="Whom it is for; shown to admins."),
+    url: str = typer.Option(
+        "http://127.0.0.1:8000", "--url", help="Where people reach `earmark serve`: https://label.example.org."
+    ),
     workspace: In = None,
     database: Database = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make an invite. Its code is shown once, and not kept: whoever has it comes in."""
+    """Make an invite link. It is shown once, and not kept: whoever has it comes in."""
     console = Console(as_json=as_json)
+    if not re.fullmatch(r"https?://[^/?#\s]+/?", url):
+        raise InputError(f"--url {url!r}: expected http:// or https:// and a host, such as https://label.example.org.")
     with opened(workspace, database) as (_, catalog):
         from earmark.catalog import people
 
         secret = people.invite(catalog, _role(role), uses=uses, seconds=days * _DAY_S, note=note)
     console.say(f"invite for {uses} {'person' if uses == 1 else 'people'} as {role}, good for {days:g} days:")
-    console.say(secret)
-    console.finish({"invite": secret, "role": role, "uses": uses}, next_step="earmark catalog people list")
+    link = f"{url.rstrip('/')}/invite/{secret}"
+    console.say(link)
+    console.finish(
+        {"invite": secret, "link": link, "role": role, "uses": uses}, next_step="earmark catalog people list"
+    )
 
 
 def role(
