@@ -38,6 +38,7 @@ def test_from_nothing_to_a_task_that_is_ordered_anew(earmark: Earmark, tmp_path:
     assert (listed["policy"], listed["overlap"], listed["clips"], listed["done"]) == ("uncertainty", 2, 12, 0)
     assert earmark("task", "refresh", "sax")["clips"] == 0
     assert earmark("backup", "copy.db")["bytes"] == (tmp_path / "copy.db").stat().st_size
+    assert earmark("people", "log")["log"][0]["what"] == "backup written"
 
 
 def test_adding_again_tells_what_was_moved_and_what_lies_there_twice(earmark: Earmark, tmp_path: Path) -> None:

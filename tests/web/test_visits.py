@@ -214,7 +214,10 @@ def test_an_invite_lets_one_person_in_and_admins_revoke(visiting: Visiting, cata
     session = re.findall(r"/admin/sessions/(\d+)/revoke", ada.look("/admin/people"))[0]  # the newest
     assert ada.form(f"/admin/sessions/{session}/revoke").status_code == 303
     assert newcomer.post("sax/next", n=1).status_code == 401
-    assert "session revoked" in [entry["what"] for entry in people.log(catalog)]
+    assert {"session revoked", "invite refused"} <= {entry["what"] for entry in people.log(catalog)}
+    shown = re.sub(r"<[^>]+>|\s+", " ", ada.look("/admin/people"))
+    assert re.search(r"session revoked +session \d+", shown)
+    assert re.search(r"invite refused +name ed ", shown)
 
 
 def test_the_first_admins_link_works_once(visiting: Visiting, catalog: Catalog) -> None:

@@ -33,7 +33,7 @@ class Wanted:
     open: bool
 
 
-def change_task(catalog: Catalog, task: int | str, wanted: Wanted) -> TaskInfo:
+def change_task(catalog: Catalog, task: int | str, wanted: Wanted, *, by: int | None = None) -> TaskInfo:
     """Bring a task to what is wanted, and its queue with it.
 
     With another overlap, clips that were full are open again, or those that were open are full; answers that are more
@@ -75,7 +75,7 @@ def change_task(catalog: Catalog, task: int | str, wanted: Wanted) -> TaskInfo:
 
     changed = catalog.run(work)
     if wanted.policy != changed.policy:
-        set_policy(catalog, info.id, wanted.policy)
+        set_policy(catalog, info.id, wanted.policy, by=by)
         return replace(changed, policy=wanted.policy)
     return changed
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from earmark.catalog.auditing import record
 from earmark.catalog.database import Catalog
 from earmark.catalog.labelling import disagreement_on
 from earmark.catalog.tables import Clip, Recording, Score, Task, TaskClip
@@ -21,7 +22,7 @@ _FEW = 500  # clips whose labels are read at once
 Priorities = Callable[[Connection, Sequence[int]], dict[int, float]]
 
 
-def set_policy(catalog: Catalog, task: int | str, policy: Policy) -> None:
+def set_policy(catalog: Catalog, task: int | str, policy: Policy, *, by: int | None = None) -> None:
     """Order a task's queue by another policy, from what is known by now: groups, scores, labels.
 
     It goes on in pieces, so labelling is never held up; one that was stopped is finished by the same again.
@@ -35,6 +36,7 @@ def set_policy(catalog: Catalog, task: int | str, policy: Policy) -> None:
 
     def begin(connection: Connection) -> None:
         connection.execute(sa.update(Task).where(Task.id == info.id).values(policy=policy))
+        record(connection, by, "queue ordered", {"task": info.name, "order": policy})
 
     catalog.run(begin)
     if policy == "balanced":

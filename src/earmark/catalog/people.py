@@ -1,4 +1,4 @@
-"""Who may do what: people and their roles, passwords, invite links, sessions, and the log of what was done.
+"""Who may do what: people and their roles, passwords, invite links, sessions.
 
 Of passwords, links and cookies only hashes are kept (`earmark.catalog.hashing`).
 """
@@ -14,9 +14,12 @@ from typing import Any, Literal, TypeAlias, TypeVar, get_args
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from earmark.catalog.auditing import audit as audit
+from earmark.catalog.auditing import log as log
+from earmark.catalog.auditing import record
 from earmark.catalog.database import Catalog, now_us
 from earmark.catalog.hashing import digest, hash_again, hash_password, verify_password
-from earmark.catalog.tables import Annotator, Audit, Invite, Session
+from earmark.catalog.tables import Annotator, Invite, Session
 from earmark.errors import CatalogError, ConflictError, NotAllowedError, NotFoundError
 
 T = TypeVar("T")
@@ -79,7 +82,7 @@ def add_person(
 
     def work(connection: Connection) -> Person:
         found = _insert(connection, shown, role, hashed)
-        _log(connection, by, "person added", {"person": found, "name": shown, "role": role})
+        record(connection, by, "person added", {"person": found, "name": shown, "role": role})
         return _person(connection, Annotator.id == found)
 
     return _named(catalog, work, shown)
@@ -187,7 +190,7 @@ def _change(
         changed = connection.execute(sa.update(Annotator).where(Annotator.id == person_id).values(**values))
         if changed.rowcount == 0:
             raise NotFoundError(f"person {person_id}: there is nobody of this number.")
-        _log(connection, by, what, {"person": person_id, **detail})
+        record(connection, by, what, {"person": person_id, **detail})
 
     catalog.run(work)
 
@@ -222,7 +225,7 @@ def _start_session(connection: Connection, person_id: int, seconds: float, at: i
     secret = secrets.token_urlsafe(32)
     values = {"token_hash": digest(secret), "annotator_id": person_id, "created_at": at}
     connection.execute(sa.insert(Session).values(**values, expires_at=at + round(seconds * 1e6)))
-    _log(connection, person_id, "session began", {})
+    record(connection, person_id, "session began", {})
     return secret
 
 
@@ -251,9 +254,14 @@ def find_session(connection: Connection, secret: str, now: int) -> Person | None
 
 def end_session(catalog: Catalog, secret: str) -> None:
     """Log out; a session that is over is left as it is."""
-    over = sa.update(Session).where(Session.token_hash == digest(secret), Session.revoked_at.is_(None))
-    with catalog.write() as connection:
-        connection.execute(over.values(revoked_at=now_us()))
+
+    def work(connection: Connection) -> None:
+        over = sa.update(Session).where(Session.token_hash == digest(secret), Session.revoked_at.is_(None))
+        who = connection.execute(over.values(revoked_at=now_us()).returning(Session.annotator_id)).scalar_one_or_none()
+        if who is not None:
+            record(connection, who, "logged out", {})
+
+    catalog.run(work)
 
 
 def revoke_session(catalog: Catalog, session_id: int, *, by: int | None = None) -> None:
@@ -263,7 +271,7 @@ def revoke_session(catalog: Catalog, session_id: int, *, by: int | None = None) 
         over = sa.update(Session).where(Session.id == session_id).values(revoked_at=now_us())
         if connection.execute(over).rowcount == 0:
             raise NotFoundError(f"session {session_id}: there is none of this number.")
-        _log(connection, by, "session revoked", {"session": session_id})
+        record(connection, by, "session revoked", {"session": session_id})
 
     catalog.run(work)
 
@@ -274,7 +282,7 @@ def revoke_sessions(catalog: Catalog, person_id: int, *, by: int | None = None) 
     def work(connection: Connection) -> int:
         over = sa.update(Session).where(Session.annotator_id == person_id, Session.revoked_at.is_(None))
         ended = connection.execute(over.values(revoked_at=now_us())).rowcount
-        _log(connection, by, "sessions revoked", {"person": person_id, "sessions": ended})
+        record(connection, by, "sessions revoked", {"person": person_id, "sessions": ended})
         return ended
 
     return catalog.run(work)
@@ -308,7 +316,7 @@ def invite(
         until = at + round(seconds * 1e6)
         insert = sa.insert(Invite).values(**values, created_at=at, expires_at=until).returning(Invite.id)
         made = connection.execute(insert).scalar_one()
-        _log(connection, by, "invite made", {"invite": made, "role": role, "uses": uses})
+        record(connection, by, "invite made", {"invite": made, "role": role, "uses": uses})
 
     catalog.run(work)
     return secret
@@ -346,7 +354,7 @@ def revoke_invite(catalog: Catalog, invite_id: int, *, by: int | None = None) ->
         over = sa.update(Invite).where(Invite.id == invite_id).values(revoked_at=now_us())
         if connection.execute(over).rowcount == 0:
             raise NotFoundError(f"invite {invite_id}: there is none of this number.")
-        _log(connection, by, "invite revoked", {"invite": invite_id})
+        record(connection, by, "invite revoked", {"invite": invite_id})
 
     catalog.run(work)
 
@@ -371,30 +379,12 @@ def accept_invite(
         if row is None:
             raise NotAllowedError("this link is no longer good: ask for a new one.")
         found = _insert(connection, shown, row.role, hashed)
-        _log(connection, found, "invite used", {"invite": row.id})
+        record(connection, found, "invite used", {"invite": row.id})
         person = _person(connection, Annotator.id == found)
         return person, _start_session(connection, found, SESSION_S, at)
 
-    return _named(catalog, work, shown)
-
-
-def audit(catalog: Catalog, who: int | None, what: str, detail: Mapping[str, Any]) -> None:
-    """Note what somebody did, for `log`."""
-    with catalog.write() as connection:
-        _log(connection, who, what, detail)
-
-
-def _log(connection: Connection, who: int | None, what: str, detail: Mapping[str, Any]) -> None:
-    connection.execute(sa.insert(Audit).values(at=now_us(), annotator_id=who, what=what, detail=dict(detail)))
-
-
-def log(catalog: Catalog, limit: int = 100) -> list[dict[str, Any]]:
-    """The last things that were done beside labelling, the newest first: at, who, what, detail."""
-    query = (
-        sa.select(Audit.at, Annotator.name.label("who"), Audit.what, Audit.detail)
-        .outerjoin(Annotator, Annotator.id == Audit.annotator_id)
-        .order_by(Audit.id.desc())
-        .limit(limit)
-    )
-    with catalog.read() as connection:
-        return [dict(row._mapping) for row in connection.execute(query)]
+    try:
+        return _named(catalog, work, shown)
+    except NotAllowedError:
+        audit(catalog, None, "invite refused", {"name": shown})
+        raise

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from earmark.catalog.agreeing import Agreed, consensus
+from earmark.catalog.auditing import record
 from earmark.catalog.consensus import Method
 from earmark.catalog.database import Catalog, Workspace, now_us
 from earmark.catalog.tables import Clip, FrozenClip, FrozenSet, Recording
@@ -164,6 +165,7 @@ def freeze(
         ]
         for start in range(0, len(rows), _PAGE):
             connection.execute(sa.insert(FrozenClip), rows[start : start + _PAGE])
+        record(connection, None, "set frozen", {"task": info.name, "set": name, "clips": len(rows)})
         if classes:
             kept = Counter(one_class for _, _, one_class in found)
             return {one: kept[one] for one in classes}

@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
 
+from earmark.catalog.auditing import audit, record
 from earmark.catalog.database import Catalog, now_us
 from earmark.catalog.places import reopen, settle_all
 from earmark.catalog.tables import Clip, Recording, Tag, Task, TaskClip, TaskTag
@@ -77,11 +78,12 @@ def new_task(
     lease_s: float = 600.0,
     open: bool = False,  # noqa: A002 - the field's name
     seed: int = 0,
+    by: int | None = None,
 ) -> TaskInfo:
     """Make a task; its queue is empty until `add_clips_to_task`. Arguments as the attributes of TaskInfo.
 
     Args:
-        seed: of the random order of the queue.
+        seed: of the random order of the queue. by: who makes it, for the log.
 
     Raises:
         CatalogError: a value that makes no sense; ConflictError: the name is taken.
@@ -97,6 +99,7 @@ def new_task(
         for position, tag in enumerate(tags):
             row = {"task_id": task_id, "tag_id": tag_id(connection, tag), "position": position}
             connection.execute(sa.insert(TaskTag).values(**row, help=(help or {}).get(tag, "")))
+        record(connection, by, "task made", {"task": name, "tags": list(tags)})
         return find_task(connection, task_id)
 
     try:
@@ -246,9 +249,11 @@ def add_clips_to_task(catalog: Catalog, task: int | str, clips: Sequence[int] | 
         added += new
 
 
-def refresh(catalog: Catalog, task: int | str) -> int:
+def refresh(catalog: Catalog, task: int | str, *, by: int | None = None) -> int:
     """Put clips that were added to the catalog since into the task's queue; gives how many."""
-    return add_clips_to_task(catalog, task)
+    joined = add_clips_to_task(catalog, task)
+    audit(catalog, by, "clips joined a task", {"task": get_task(catalog, task).name, "clips": joined})
+    return joined
 
 
 def add_page(

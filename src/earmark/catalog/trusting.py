@@ -16,9 +16,10 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from earmark.catalog.agreeing import Skill, consensus
+from earmark.catalog.auditing import audit, record
 from earmark.catalog.database import Catalog, now_us
 from earmark.catalog.places import move, reopen
-from earmark.catalog.tables import Annotation, Annotator, Answered, Audit, Discounted, Trust
+from earmark.catalog.tables import Annotation, Annotator, Answered, Discounted, Trust
 from earmark.catalog.tasks import find_task, get_task
 from earmark.errors import CatalogError, NotFoundError
 
@@ -59,7 +60,7 @@ def set_trust(catalog: Catalog, task: int | str, person_id: int, verdict: Verdic
             row = {"task_id": info.id, "annotator_id": person_id, "state": verdict, "by_hand": True, "at": now_us()}
             connection.execute(sa.insert(Trust).values(**row))
         detail = {"person": person_id, "task": info.name, "trust": verdict}
-        connection.execute(sa.insert(Audit).values(at=now_us(), annotator_id=by, what="trust changed", detail=detail))
+        record(connection, by, "trust changed", detail)
 
     catalog.run(work)
 
@@ -86,7 +87,10 @@ def reopen_places(catalog: Catalog, task: int | str) -> Reopened:
     freed = sum(_discount(catalog, info.id, person) for person in sorted(found.aside))
     taken = sum(_restore(catalog, info.id, person) for person in restored)
     back = sorted(names[person] for person in (before | set(restored)) - found.aside)
-    return Reopened(tuple(sorted(names[person] for person in found.aside)), tuple(back), freed, taken)
+    aside = sorted(names[person] for person in found.aside)
+    detail = {"task": info.name, "aside": aside, "back": back, "freed": freed, "taken": taken}
+    audit(catalog, None, "places reopened", detail)
+    return Reopened(tuple(aside), tuple(back), freed, taken)
 
 
 def set_aside_before(connection: Connection, task_id: int) -> set[int]:

@@ -14,6 +14,7 @@ from fastapi.templating import Jinja2Templates
 from starlette.responses import Response
 
 from earmark import __version__
+from earmark.catalog.auditing import in_words
 from earmark.catalog.database import Catalog, Workspace
 from earmark.catalog.people import Person
 from earmark.catalog.tasks import TaskInfo
@@ -57,6 +58,7 @@ class Site:
         self.templates = Jinja2Templates(directory=HERE / "templates")
         self.templates.env.trim_blocks = self.templates.env.lstrip_blocks = True
         self.templates.env.filters["day"] = _day
+        self.templates.env.filters["in_words"] = in_words
         self.version = __version__
 
     def csrf(self, visit: Visit) -> str:

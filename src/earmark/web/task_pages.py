@@ -104,11 +104,10 @@ def make(request: Request, site: TheSite, person: Admin, fields: Filled) -> Resp
     """A task of every clip there is, as by `earmark catalog task new`."""
     try:
         wanted = wanted_by(fields)
-        made = tasks.new_task(site.catalog, fields.name.strip(), **asdict(wanted))
+        made = tasks.new_task(site.catalog, fields.name.strip(), **asdict(wanted), by=person.id)
     except InputError as error:
         return _form(request, site, fields, None, error)
-    clips = tasks.add_clips_to_task(site.catalog, made.id)
-    people.audit(site.catalog, person.id, "task made", {"task": made.name, "clips": clips})
+    tasks.add_clips_to_task(site.catalog, made.id)
     return RedirectResponse(f"/admin/tasks/{made.name}", 303)
 
 
@@ -121,7 +120,7 @@ def edit_page(request: Request, site: TheSite, person: Admin, task: SeenTask) ->
 def change(request: Request, site: TheSite, person: Admin, task: SeenTask, fields: Filled) -> Response:
     fields = replace(fields, name=task.name)
     try:
-        change_task(site.catalog, task.id, wanted_by(fields))
+        change_task(site.catalog, task.id, wanted_by(fields), by=person.id)
     except InputError as error:
         return _form(request, site, fields, task, error)
     people.audit(site.catalog, person.id, "task changed", {"task": task.name, **_differences(fields_of(task), fields)})
@@ -137,8 +136,7 @@ def _differences(before: Fields, after: Fields) -> dict[str, Any]:
 @router.post("/admin/tasks/{task}/refresh")
 def refresh(site: TheSite, person: Admin, task: SeenTask) -> Response:
     """Put clips that were added since into the queue."""
-    clips = tasks.refresh(site.catalog, task.id)
-    people.audit(site.catalog, person.id, "clips joined a task", {"task": task.name, "clips": clips})
+    tasks.refresh(site.catalog, task.id, by=person.id)
     return RedirectResponse(f"/admin/tasks/{task.name}", 303)
 
 

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from earmark.catalog.agreeing import consensus
+from earmark.catalog.auditing import audit
 from earmark.catalog.current import ANSWERS, labels_of
 from earmark.catalog.database import Catalog, Workspace
 from earmark.catalog.exchange import audacity, audiofolder, intervals, labelstudio, mongoexport, raven, table
@@ -81,6 +82,8 @@ def export_labels(
                 )
     result.rows = len(rows)
     result.clips = len({(row.recording, row.start_s, row.stop_s) for row in rows})
+    detail = {"task": info.name, "file": path.name, "who": chosen, "rows": result.rows}
+    audit(catalog, None, "labels exported", detail)
     return result
 
 

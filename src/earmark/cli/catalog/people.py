@@ -190,13 +190,14 @@ def log(
 
     console = Console(as_json=as_json)
     with opened(workspace, database) as (_, catalog):
-        from earmark.catalog import people
+        from earmark.catalog.auditing import in_words
+        from earmark.catalog.auditing import log as entries_of
 
-        entries = people.log(catalog, max(1, limit))
+        entries = entries_of(catalog, max(1, limit))
     rows = []
     for entry in entries:
         at = datetime.fromtimestamp(entry["at"] / 1e6, UTC)
-        detail = ", ".join(f"{key} {value}" for key, value in entry["detail"].items())
+        detail = in_words(entry["detail"])
         console.say(
             f"{at:%Y-%m-%d %H:%M:%S} {entry['who'] or '-'}: {entry['what']}" + (f" ({detail})" if detail else "")
         )

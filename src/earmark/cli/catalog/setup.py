@@ -55,7 +55,10 @@ def backup(
     """
     console = Console(as_json=as_json)
     with opened(workspace, database) as (_, catalog):
+        from earmark.catalog.auditing import audit
+
         catalog.backup(target.absolute())
+        audit(catalog, None, "backup written", {"file": target.name})
     size = target.stat().st_size
     console.say(f"{target}: {size / 1e6:,.1f} MB")
     console.finish({"backup": str(target), "bytes": size}, next_step=None)
