@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from earmark.audio.fingerprint import find_copies, fingerprint
+from earmark.audio.fingerprint import find_copies, find_other_copies, fingerprint
 from earmark.audio.read import read
 from earmark.audio.signal import resample
 from earmark.audio.write import write
@@ -92,6 +92,13 @@ def test_takes_of_one_word_by_one_speaker_are_no_copies(data_dir: Path) -> None:
         prints.append(fingerprint(audio.samples, audio.sample_rate_hz))
     assert len(prints) == 100
     assert find_copies(prints) == []
+
+
+def test_a_sound_that_lies_there_many_times_does_not_hide_a_copy_of_it(sounds: list[Sound], tmp_path: Path) -> None:
+    original, copy = sounds[0], through(".mp3", bitrate_kbps=32)(*sounds[0], tmp_path)
+    prints = [fingerprint(*original)] * 40 + [fingerprint(*copy), fingerprint(*sounds[1])]
+    hashes = ["same"] * 40 + ["copy", "other"]
+    assert [(found.i, found.j) for found in find_other_copies(prints, hashes)] == [(0, 40)]
 
 
 def test_one_word_a_hop(sounds: list[Sound]) -> None:

@@ -137,6 +137,16 @@ def find_copies(fingerprints: Sequence[Words], *, max_ber: float = 0.32, least_w
     return [candidate for _, candidate in sorted(best.items())]
 
 
+def find_other_copies(fingerprints: Sequence[Words], hashes: Sequence[str]) -> list[Candidate]:
+    """`find_copies` among sounds that are not the same to the sample: the first of each hash stands for the others.
+
+    A sound that lies in a folder a hundred times would be a hundred times its own neighbour, and hide an MP3 of it.
+    """
+    first = np.sort(np.unique(np.asarray(hashes), return_index=True)[1]).tolist()
+    found = find_copies([fingerprints[i] for i in first])
+    return [one._replace(i=first[one.i], j=first[one.j]) for one in found]
+
+
 def _candidates(words: Words, owner: Ints, starts: Ints) -> Ints:
     """(c, 3) rows i, j, lag (place in j minus place in i) that share a key and agree around it."""
     heard = np.flatnonzero(words != SILENT)

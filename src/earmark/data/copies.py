@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from earmark.audio.copies import LEAST_AGREEMENT, agreement, excerpts
-from earmark.audio.fingerprint import Candidate, find_copies
+from earmark.audio.fingerprint import Candidate, find_other_copies
 from earmark.data.prepared import Prepared
 from earmark.settings import usable_cores
 from earmark.types import Progress, Quiet
@@ -14,6 +14,8 @@ from earmark.types import Progress, Quiet
 
 def copies(prepared: Sequence[Prepared], progress: Progress | None = None) -> list[tuple[int, int]]:
     """Pairs (i, j), i < j, of recordings that hold one sound: the same samples, or a lossy copy of them.
+
+    Of recordings with the same samples the first stands for all.
 
     Args:
         prepared: recordings are counted through all of them: those of the second begin where the first one's end.
@@ -23,7 +25,7 @@ def copies(prepared: Sequence[Prepared], progress: Progress | None = None) -> li
     prints = [words for one in prepared for words in one.fingerprints(progress)]
     hashes = [str(value) for one in prepared for value in one.recordings["audio_sha256"]]
     pairs = set(_same(hashes))
-    open_ = [found for found in find_copies(prints) if hashes[found.i] != hashes[found.j]]
+    open_ = find_other_copies(prints, hashes)
 
     def agree(found: Candidate) -> bool:
         spans = excerpts(prints[found.i], prints[found.j], found.lag)

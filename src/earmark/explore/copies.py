@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from earmark.audio.copies import LEAST_AGREEMENT, Pair, compare, excerpts
-from earmark.audio.fingerprint import Words, find_copies
+from earmark.audio.fingerprint import Words, find_other_copies
 from earmark.audio.pool import map_files, time_limits
 from earmark.types import Progress
 
@@ -19,7 +19,9 @@ def copied_files(
     timeout_s: float,
     progress: Progress,
 ) -> list[tuple[int, int]]:
-    """Pairs (i, j), i < j, of files that hold one sound in another coding, gain or cut; not of identical ones.
+    """Pairs (i, j), i < j, of files that hold one sound in another coding, gain or cut.
+
+    Of identical ones the first stands for all.
 
     Args:
         paths, prints, hashes: of each file: where it is, its fingerprint, the hash of its decoded samples.
@@ -27,7 +29,7 @@ def copied_files(
     """
     progress.start("Looking for copies", None, "files")
     try:
-        found = [pair for pair in find_copies(prints) if hashes[pair.i] != hashes[pair.j]]
+        found = find_other_copies(prints, hashes)
     finally:
         progress.stop()
     items = [(paths[i], Pair(paths[i], paths[j], *excerpts(prints[i], prints[j], lag))) for i, j, _, lag in found]
