@@ -19,13 +19,14 @@ def sentence(fields: dict[str, Any]) -> str:
     return str(error["msg"])
 
 
-SYSTEM_SHAPES = {  # channels, bands, frames, from the systems' own documents
+SYSTEM_SHAPES = {  # channels, bands, frames, from the systems' own documents, and of our own
     "sax": (1, 128, 108),
     "drone-car-speech": (1, 64, 63),
     "freesound2019": (3, 128, 128),
     "fma-genre": (1, 128, 259),
     "freesound-tags": (1, 96, 96),
     "default": (1, 64, 501),
+    "small-cnn": (1, 64, 321),
 }
 
 
