@@ -78,13 +78,19 @@ def test_cache_lists_verifies_and_prunes(folder: Path, monkeypatch: pytest.Monke
     assert store["data"][0]["bytes"] == 6 * 8000 * 2
     words = runner.invoke(app, ["cache", "list"])
     assert "6 recordings" in words.stdout
+    assert listed["inspect_bytes"] == 0
+    figures = tmp_path / "cache" / "inspect" / "a-b.rows"
+    figures.parent.mkdir()
+    figures.write_bytes(b"x" * 2000)
+    assert "and 2 kB of figures that `earmark inspect` measured" in runner.invoke(app, ["cache", "list"]).stdout
     checked = json.loads(runner.invoke(app, ["cache", "verify", "--json"]).stdout)
     assert checked == {"entries": 6, "damaged": 0}
     kept = json.loads(runner.invoke(app, ["cache", "prune", "--json"]).stdout)
     assert (kept["dropped"], kept["kept"]) == (0, 6)
     pruned = json.loads(runner.invoke(app, ["cache", "prune", "--all", "--json"]).stdout)
     assert (pruned["dropped"], pruned["kept"]) == (6, 0)
-    assert pruned["bytes_freed"] > 90_000
+    assert pruned["bytes_freed"] > 90_000 + 2000
+    assert not figures.exists()
     wrong = runner.invoke(app, ["cache", "prune", "--older-than", "soon"])
     assert "--older-than 'soon'" in str(wrong.exception)
 

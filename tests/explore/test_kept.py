@@ -14,7 +14,7 @@ import pytest
 from earmark.audio.write import write
 from earmark.explore import kept as module
 from earmark.explore.inspect import Inspection, inspect
-from earmark.explore.kept import Kept
+from earmark.explore.kept import Kept, bytes_kept, forget
 from earmark.explore.measure import Measured, measure
 from earmark.types import Quiet
 
@@ -174,3 +174,17 @@ def test_a_full_disk_costs_nothing_else(folder: Path, caplog: pytest.LogCaptureF
     assert "No space left on device; what is measured is not kept" in caplog.text
     rows.tidy()
     rows.close()
+
+
+def test_what_is_kept_can_be_counted_and_forgotten(folder: Path) -> None:
+    cache = folder.parent / "cache"
+    assert (bytes_kept(cache), forget(cache, unused_for_days=0.0)) == (0, 0)
+    look(folder)
+    (rows,) = (cache / "inspect").iterdir()
+    size = rows.stat().st_size
+    assert bytes_kept(cache) == size > 1000
+    assert forget(cache, unused_for_days=1.0) == 0
+    os.utime(rows, (0, 0))
+    assert forget(cache, unused_for_days=1.0) == size
+    assert bytes_kept(cache) == 0
+    assert look(folder)[1] == [0, 1, 1, 1, 1, 1]  # all anew

@@ -24,6 +24,7 @@ def list_(as_json: bool = typer.Option(False, "--json", help="One JSON object on
     from rich.table import Table
 
     from earmark.data.housekeeping import list_stores, size_words
+    from earmark.explore.kept import bytes_kept
     from earmark.settings import load_settings
 
     console = Console(as_json=as_json)
@@ -42,8 +43,12 @@ def list_(as_json: bool = typer.Option(False, "--json", help="One JSON object on
     total = sum(store.bytes_on_disk for store in listed)
     recordings = sum(store.recordings for store in listed)
     console.say(f"{cache_dir}: {counted(recordings, 'recording')}, {size_words(total)}")
+    figures = bytes_kept(cache_dir)
+    if figures:
+        console.say(f"and {size_words(figures)} of figures that `earmark inspect` measured")
     result = {"cache_dir": str(cache_dir), "bytes": total, "stores": [store.to_json() for store in listed]}
-    console.finish(result, next_step="earmark cache prune --older-than 30d" if recordings else None)
+    result["inspect_bytes"] = figures
+    console.finish(result, next_step="earmark cache prune --older-than 30d" if recordings or figures else None)
 
 
 def verify(as_json: bool = typer.Option(False, "--json", help="One JSON object on stdout.")) -> None:
@@ -70,10 +75,12 @@ def prune(
 ) -> None:
     """Free the room of prepared audio that is no longer used. A training that is running keeps what it has open."""
     from earmark.data.housekeeping import days_of, prune_all, prune_data, size_words
+    from earmark.explore.kept import forget
     from earmark.settings import load_settings
 
     console = Console(as_json=as_json)
     cache_dir = load_settings().cache_dir
+    figures = 0
     if data is not None:
         if older_than is not None or everything:
             option = "--all" if everything else "--older-than"
@@ -81,12 +88,13 @@ def prune(
         done = prune_data(cache_dir, data)
     else:
         done = prune_all(cache_dir, unused_for_days=days_of(older_than or "30d"), everything=everything)
+        figures = forget(cache_dir, unused_for_days=0.0 if everything else days_of(older_than or "30d"))
+    freed = done.bytes_freed + figures
     console.say(
-        f"{counted(done.entries_dropped, 'recording')} dropped, {done.entries_kept:,} kept, "
-        f"{size_words(done.bytes_freed)} freed"
+        f"{counted(done.entries_dropped, 'recording')} dropped, {done.entries_kept:,} kept, {size_words(freed)} freed"
     )
     step = "earmark cache list" if done.entries_kept else "earmark check DATA  (prepares it anew)"
-    result = {"dropped": done.entries_dropped, "kept": done.entries_kept, "bytes_freed": done.bytes_freed}
+    result = {"dropped": done.entries_dropped, "kept": done.entries_kept, "bytes_freed": freed}
     console.finish(result, next_step=step)
 
 

@@ -14,6 +14,7 @@ import hashlib
 import json
 import logging
 import os
+import time
 import uuid
 import zlib
 from collections.abc import Iterator
@@ -120,6 +121,28 @@ class Kept:
     def _give_up(self, error: OSError) -> None:
         self.close()
         _log.warning("%s: %s; what is measured is not kept for the next run.", self._path, error.strerror or error)
+
+
+def bytes_kept(cache_dir: Path) -> int:
+    """What lies in the cache folder."""
+    return sum(file.stat().st_size for file in _files(cache_dir))
+
+
+def forget(cache_dir: Path, *, unused_for_days: float) -> int:
+    """Drop what was not used for so long; a look that is going on keeps its own. Gives the bytes freed."""
+    limit = time.time() - 86400 * unused_for_days
+    freed = 0
+    for file in _files(cache_dir):
+        with suppress(OSError):
+            stat = file.stat()
+            if stat.st_mtime <= limit:
+                file.unlink()
+                freed += stat.st_size
+    return freed
+
+
+def _files(cache_dir: Path) -> list[Path]:
+    return sorted((cache_dir / "inspect").glob("*.rows"))
 
 
 def _stamp(path: str) -> tuple[int, int] | None:
