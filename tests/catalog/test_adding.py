@@ -260,24 +260,45 @@ def test_a_rate_that_the_chunk_format_does_not_know_is_the_files_own_trouble(tmp
         assert list(workspace.audio_dir.iterdir()) == []
 
 
-def _started(workspace: Workspace, *paths: Path, queue: bool = True) -> subprocess.Popen[bytes]:
+# After its first file an adder waits here for the other's, so that they are at it together however the processor
+# is shared out: in `meeting` a folder, or nothing for one that adds alone.
+MEETING = """
+def meet(take):
+    def taken(run, *of):
+        take(run, *of)
+        mine = Path(meeting) / str(os.getpid())
+        end = time.monotonic() + 60
+        mine.touch()
+        while len(list(mine.parent.iterdir())) < 2 and time.monotonic() < end:
+            time.sleep(0.01)
+    return taken
+if meeting:
+    adding._Run.take = meet(adding._Run.take)
+"""
+
+
+def _started(
+    workspace: Workspace, *paths: Path, queue: bool = True, meeting: Path | None = None
+) -> subprocess.Popen[bytes]:
     """A process that says `open`, adds once it is sent a line, and says how many were new and how many known."""
     code = (
-        "import sys\n"
+        "import os, sys, time\n"
         "from pathlib import Path\n"
-        "from earmark.catalog.adding import add\n"
+        "from earmark.catalog import adding\n"
         "from earmark.catalog.database import Workspace\n"
-        "root, url, queue, *paths = sys.argv[1:]\n"
+        "root, url, queue, meeting, *paths = sys.argv[1:]\n"
+        f"{MEETING}\n"
         "workspace = Workspace.open(Path(root), url or None)\n"
         "with workspace.catalog() as catalog:\n"
         "    print('open', flush=True)\n"
         "    sys.stdin.readline()\n"
         "    options = dict(chunk_s=1.0, write='wav', queue=queue == 'True', workers=2, timeout_s=60)\n"
-        "    done = add(workspace, catalog, paths, **options)\n"
+        "    done = adding.add(workspace, catalog, paths, **options)\n"
         "    print(len(done.recordings), len(done.known), len(done.quarantined), flush=True)\n"
     )
     url = "" if (workspace.root / "catalog.db").exists() else workspace.url
-    command = [sys.executable, "-c", code, str(workspace.root), url, str(queue), *map(str, paths)]
+    where = "" if meeting is None else str(meeting)
+    command = [sys.executable, "-c", code, str(workspace.root), url, str(queue), where, *map(str, paths)]
     return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 
 
@@ -295,7 +316,9 @@ def _go(*processes: subprocess.Popen[bytes]) -> None:
 def test_two_that_add_at_once_add_everything_once(workspace: Workspace, catalog: Catalog, tmp_path: Path):
     """One from the first file on, the other from the last; they meet."""
     files = [sound(tmp_path / "many" / f"{i:02d}.wav", 2.0, 100 + i) for i in range(16)]
-    processes = [_started(workspace, *order, queue=False) for order in (files, files[::-1])]
+    meeting = tmp_path / "meeting"
+    meeting.mkdir()
+    processes = [_started(workspace, *order, queue=False, meeting=meeting) for order in (files, files[::-1])]
     _go(*processes)
     said = [process.communicate(timeout=120)[0].split() for process in processes]
     (new, known, bad), (other_new, other_known, other_bad) = [map(int, words) for words in said]

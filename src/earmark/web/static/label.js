@@ -309,7 +309,9 @@ document.addEventListener("keydown", (event) => {
   const { target } = event;
   const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
   const isRadio = target.matches?.("input[type=radio]");
-  if (target.closest?.("select, textarea, input:not([type=radio], [type=range])")) return;
+  // A box ticked in the help keeps the focus until the browser next draws the page without the help.
+  const isTyping = target.closest?.("select, textarea, input:not([type=radio], [type=range])");
+  if (isTyping && !target.closest("#help")) return;
   if (["Enter", " "].includes(key) && target.closest?.("button, a, summary")) return;
   if (key.startsWith("Arrow") && (isRadio || target.matches?.("input[type=range]"))) return;
   if (key === " " && isRadio) return;
