@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch import nn
 
 from earmark.errors import RecipeError
 from earmark.models import MODELS, build
@@ -42,6 +43,12 @@ def test_published_sizes() -> None:
     net = build("conv-flat", {}, n_tags=8, shape=(1, 128, 259))
     assert net.hidden.in_features == 16_384
     assert (net.hidden.out_features, net.head.out_features) == (128, 8)
+    # the tagger of a thousand tags flattens 256 x 4 x 4 = 4096 values into 4096, then 1000
+    wide = build("conv-wide", {}, n_tags=1000, shape=(1, 96, 96))
+    assert (wide.hidden.in_features, wide.hidden.out_features, wide.head.out_features) == (4096, 4096, 1000)
+    convolutions = (9 + 1) * 64 + (9 * 64 + 1) * 128 + (9 * 128 + 1) * 256 + (9 * 256 + 1) * 256
+    dense = 4097 * 4096 + 4097 * 1000
+    assert sum(p.numel() for p in wide.parameters()) == convolutions + 2 * (64 + 128 + 256 + 256) + dense
     # the sax net flattens 20 x 7 x 5 = 700 values into 100, then 2
     sax = build("sax-net", {}, n_tags=2, shape=(1, 128, 108))
     assert (sax.hidden.in_features, sax.hidden.out_features, sax.head.out_features) == (700, 100, 2)
@@ -68,6 +75,23 @@ def test_the_sax_net_clips_its_logits_only_when_asked() -> None:
     whole.load_state_dict(clipped.state_dict())
     assert torch.equal(clipped(features)[0], whole(features)[0].clamp(min=0))
     assert (whole(features)[0] < 0).any()
+
+
+def test_pooling_before_the_relu_is_the_published_order_in_numbers_and_gradients() -> None:
+    torch.manual_seed(0)
+    features = torch.randn(4, 1, 128, 64)
+    net = build("conv-flat", {"dropout": 0.0}, n_tags=8, shape=(1, 128, 64))
+    layers = [layer for conv in net.convs for layer in (conv, nn.ReLU(), nn.MaxPool2d(2))]
+    published = nn.Sequential(*layers, nn.Flatten(), net.hidden, nn.ReLU(), net.head)
+    found, gradients = [], []
+    for forward in (lambda: net(features)[0], lambda: published(features)):
+        net.zero_grad()
+        logits = forward()
+        torch.logsumexp(logits, dim=1).sum().backward()
+        found.append(logits.detach())
+        gradients.append([p.grad.clone() for p in net.parameters()])
+    assert torch.equal(*found)
+    assert all(torch.allclose(a, b, atol=1e-6) for a, b in zip(*gradients, strict=True))
 
 
 @pytest.mark.parametrize(

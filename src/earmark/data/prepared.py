@@ -224,7 +224,8 @@ class Prepared:
             )
         ):
             target = out[k]
-            np.multiply(self.shards[shard][first : first + n], scale, out=target[:n], dtype=np.float32)
+            target[:n] = self.shards[shard][first : first + n]  # then times: a product of mixed types takes half again
+            target[:n] *= scale
             target[n:] = 0.0
         return out, valid
 

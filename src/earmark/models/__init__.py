@@ -12,13 +12,14 @@ from torch import nn
 from earmark.errors import RecipeError
 from earmark.models.discriminant import Discriminant, WithDiscriminant
 from earmark.models.members import Members
-from earmark.models.reference import ConvFlat, ConvGap, SaxNet
+from earmark.models.reference import ConvFlat, ConvGap, ConvWide, SaxNet
 from earmark.models.small_cnn import SmallCNN
 
 MODELS: Mapping[str, Callable[..., nn.Module]] = {
     "small-cnn": SmallCNN,
     "conv-gap": ConvGap,
     "conv-flat": ConvFlat,
+    "conv-wide": ConvWide,
     "sax-net": SaxNet,
 }
 
