@@ -15,9 +15,10 @@ from earmark.features import mel
 from earmark.features.lanes import in_lanes, lanes_for
 from earmark.features.spec import FeatureSpec
 
-# Bytes of framed audio worked on at once: within a core's own cache together with their spectrum; a GPU wants few large
-# pieces.
-_BLOCK_ON_CPU = 1 << 20
+# Bytes of framed audio worked on at once: what a core's share of the last cache holds together with their spectrum.
+# Smaller pieces would lie nearer, but between two operations a thread needs the interpreter, and waiting for the other
+# threads' turns costs more (a quarter of the whole with 1 MiB). A GPU wants few large pieces.
+_BLOCK_ON_CPU = 1 << 22
 _BLOCK_ON_DEVICE = 1 << 29
 # Mel bands summed by one product: each reaches over few of the bins, so that few products of part of the bins cost
 # less than one of all of them.
