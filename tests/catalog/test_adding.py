@@ -18,7 +18,8 @@ from added_sounds import RATE_HZ, added, recordings, sound
 from earmark.audio import read as audio
 from earmark.catalog import probing
 from earmark.catalog.database import Catalog, Workspace
-from earmark.catalog.tables import Clip, FingerprintKey, Quarantined, Recording
+from earmark.catalog.status import status
+from earmark.catalog.tables import Clip, Duplicate, FingerprintKey, Quarantined, Recording
 from earmark.errors import CatalogError, InputError
 
 
@@ -206,6 +207,30 @@ def test_a_file_that_was_moved_keeps_its_clips_and_is_found_by_its_new_path(
     assert [clip.id for clip in _clips(catalog)][: len(clips)] == [clip.id for clip in clips]
     again = added(workspace, catalog, songs, chunk_s=1.0)
     assert (again.moved, again.same) == ([], done.same)
+    twin = workspace.uri_of(songs / "again.wav")
+    assert _duplicates(catalog) == [(twin, before["band2_song.wav"].id)]
+    assert (found := status(catalog)).duplicates == 1
+    assert found.copies == 0
+    # the twin goes into a queue folder's done/, the recording's own file is lost, and last another sound lies there
+    added(workspace, catalog, songs / "again.wav")
+    (songs / "queue").mkdir()
+    (songs / "again.wav").rename(songs / "queue" / "again.wav")
+    added(workspace, catalog, songs / "queue", queue=True)
+    put = songs / "queue" / "done" / "again.wav"
+    assert (twin, before["band2_song.wav"].id) in _duplicates(catalog)
+    assert (workspace.uri_of(put), before["band2_song.wav"].id) in _duplicates(catalog)
+    (songs / "band2_song.wav").unlink()
+    assert added(workspace, catalog, put).moved == [(before["band2_song.wav"].uri, workspace.uri_of(put))]
+    assert _duplicates(catalog) == [(twin, before["band2_song.wav"].id)]
+    sound(songs / "again.wav", 2.0, 41)
+    assert added(workspace, catalog, songs / "again.wav", chunk_s=1.0).recordings == [twin]
+    assert _duplicates(catalog) == []
+
+
+def _duplicates(catalog: Catalog) -> list[tuple[str, int]]:
+    with catalog.read() as connection:
+        query = sa.select(Duplicate.uri, Duplicate.recording_id).order_by(Duplicate.uri)
+        return [(row.uri, row.recording_id) for row in connection.execute(query)]
 
 
 def test_a_recording_goes_along_when_its_folder_is_emptied(workspace: Workspace, catalog: Catalog, songs: Path):

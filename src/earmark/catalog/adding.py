@@ -22,7 +22,17 @@ from sqlalchemy.engine import Connection
 from earmark.audio.find import find_audio
 from earmark.audio.pool import Outcome, map_files, time_limits
 from earmark.catalog.chunk_files import Beside, last_number, place, suffix_for, sweep, sync_names
-from earmark.catalog.copies import LookAlike, decide, listen, look_alikes, remember, same_sound
+from earmark.catalog.copies import (
+    LookAlike,
+    decide,
+    forget_duplicates,
+    listen,
+    look_alikes,
+    remember,
+    remember_duplicate,
+    rename,
+    same_sound,
+)
 from earmark.catalog.database import Catalog, Workspace, now_us
 from earmark.catalog.probing import Job, Probed, hash_file, probe
 from earmark.catalog.queue_folder import QueueFolder
@@ -235,14 +245,13 @@ class _Run:
         """A file with the bytes of the recording `uri`, which is named by it from now on where its own file is gone."""
         self.added.known.append(str(one.path))
         target = one.folder.place_for(one.path, one.folder.done) if one.folder else one.path
-        now, its_own = self._workspace.uri_of(target), self._workspace.path_of(uri)
+        was, now, its_own = *map(self._workspace.uri_of, (one.path, target)), self._workspace.path_of(uri)
         is_it = _is_one(its_own, one.path)
         if now != uri and (one.folder is not None if is_it else _hash(its_own) != sha256):
-            values = {"uri": now, "name": one.path.name}
-            mine = (Recording.file_sha256 == sha256, Recording.uri == uri)
-            self._catalog.run(lambda connection: connection.execute(sa.update(Recording).where(*mine).values(values)))
+            self._catalog.run(lambda connection: rename(connection, sha256, uri, now, was))
             self.added.moved.append((uri, now))
         elif now != uri and not is_it:
+            self._catalog.run(lambda connection: remember_duplicate(connection, sha256, now, was))
             self.added.same.append((str(one.path), uri))
         if one.folder is not None:
             one.folder.move(one.path, target)
@@ -338,6 +347,7 @@ class _Run:
                 connection.execute(sa.insert(Clip).values(**clip, chunk_id=f"{number + step:06d}", file=file))
             sync_names(self._workspace.audio_dir)
         connection.execute(sa.delete(Quarantined).where(Quarantined.uri == self._workspace.uri_of(one.path)))
+        forget_duplicates(connection, uri)
         if original is None:
             return _Recorded()
         name = connection.execute(sa.select(Recording.uri).where(Recording.id == original)).scalar_one()

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import sqlalchemy as sa
@@ -18,8 +19,8 @@ from sqlalchemy.engine import Connection
 from earmark.audio.copies import LEAST_AGREEMENT, Pair, Span, compare, excerpts
 from earmark.audio.fingerprint import SILENT, Words, find_copies
 from earmark.audio.pool import map_files, time_limits
-from earmark.catalog.database import Workspace
-from earmark.catalog.tables import FingerprintKey, Recording
+from earmark.catalog.database import Workspace, now_us
+from earmark.catalog.tables import Duplicate, FingerprintKey, Recording
 
 KEYS = 32
 """Words of each recording that are kept in the index."""
@@ -55,6 +56,26 @@ def keys_of(words: Words) -> list[int]:
     distinct = np.unique(words[words != SILENT])
     order = np.argsort(distinct * _SPREAD, kind="stable")
     return [int(word) for word in distinct[order[:KEYS]]]
+
+
+def remember_duplicate(connection: Connection, file_sha256: str, uri: str, was: str) -> None:
+    """That the file `uri`, which lay at `was`, has the very bytes of a recording that lies elsewhere."""
+    forget_duplicates(connection, uri, was)  # it may have had the bytes of another
+    columns = sa.literal(uri), Recording.id, sa.literal(now_us(), Duplicate.added_at.type)
+    own = sa.select(*columns).where(Recording.file_sha256 == file_sha256)
+    connection.execute(sa.insert(Duplicate).from_select(["uri", "recording_id", "added_at"], own))
+
+
+def forget_duplicates(connection: Connection, *uris: str) -> None:
+    """That none of these is one, or not any more."""
+    connection.execute(sa.delete(Duplicate).where(Duplicate.uri.in_(uris)))
+
+
+def rename(connection: Connection, file_sha256: str, uri: str, now: str, was: str) -> None:
+    """The recording `uri` of those bytes lies at `now`, brought there from `was`."""
+    mine = (Recording.file_sha256 == file_sha256, Recording.uri == uri)
+    connection.execute(sa.update(Recording).where(*mine).values(uri=now, name=Path(now).name))
+    forget_duplicates(connection, was, now)
 
 
 def same_sound(connection: Connection, audio_sha256: str) -> int | None:

@@ -26,6 +26,7 @@ from earmark.catalog.tables import (
     AnnotationValue,
     Annotator,
     Clip,
+    Duplicate,
     Quarantined,
     Recording,
     StatusReport,
@@ -38,6 +39,9 @@ from earmark.catalog.trusting import places_to_reopen, set_aside_before
 
 LOOKED_AT = 3000
 """Clips, labelled last, over which agreement is reckoned."""
+
+COUNTS = ("recordings", "quarantined", "copies", "duplicates", "clips", "labelled", "skipped", "done")
+"""Fields of a `Status` that a report remembers."""
 
 _DAY_US = 86_400_000_000
 _PACE_DAYS = 7.0
@@ -84,6 +88,7 @@ class Status:
         task: None: of the whole catalog.
         at: ISO 8601.
         recordings, quarantined: files in the catalog, and files that were refused.
+        copies: recordings that hold the sound of another. duplicates: files with the very bytes of a recording.
         clips: of the task (of the catalog, where there is none).
         labelled: clips with a label. skipped: clips that were skipped and not labelled. done: clips with all answers
             that they are to have.
@@ -101,6 +106,8 @@ class Status:
     at: str
     recordings: int
     quarantined: int
+    copies: int
+    duplicates: int
     clips: int
     labelled: int
     skipped: int
@@ -133,9 +140,8 @@ def status(catalog: Catalog, task: str | None = None, *, remember: bool = False,
         info = find_task(connection, task) if task is not None else None
         found = _Reckoning(connection, info, at).status()
     if remember:
-        body = {"recordings": found.recordings, "quarantined": found.quarantined, "clips": found.clips}
-        body |= {"labelled": found.labelled, "skipped": found.skipped, "done": found.done}
-        detail: dict[str, Any] = {**body, "per_tag": {tag: dict(values) for tag, values in found.per_tag.items()}}
+        detail: dict[str, Any] = {name: getattr(found, name) for name in COUNTS}
+        detail |= {"per_tag": {tag: dict(values) for tag, values in found.per_tag.items()}}
         detail["per_annotator"] = {name: one.labels for name, one in found.per_annotator.items()}
         values = {"task_id": info.id if info else None, "at": at, "body": detail}
         catalog.run(lambda writing: writing.execute(sa.insert(StatusReport).values(**values)))
@@ -156,6 +162,8 @@ class _Reckoning:
         counts = {
             "recordings": self._count(sa.select(sa.func.count()).select_from(Recording)),
             "quarantined": self._count(sa.select(sa.func.count()).select_from(Quarantined)),
+            "copies": self._count(sa.select(sa.func.count(Recording.copy_of))),
+            "duplicates": self._count(sa.select(sa.func.count()).select_from(Duplicate)),
             **self._clips(),
         }
         per_tag = self._per_tag()
@@ -312,7 +320,7 @@ class _Reckoning:
         tags = {tag: _more(before.get(tag, {}), values) for tag, values in per_tag.items()}
         return {
             "at": time_text(last.at),
-            **{name: n - last.body.get(name, 0) for name, n in counts.items()},
+            **{name: n - last.body.get(name, n) for name, n in counts.items()},  # older reports know fewer
             "per_tag": tags,
             "per_annotator": _more(last.body.get("per_annotator"), labels),
         }

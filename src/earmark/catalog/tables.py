@@ -9,16 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import (
-    BigInteger,
-    CheckConstraint,
-    ForeignKey,
-    Index,
-    Integer,
-    LargeBinary,
-    String,
-    UniqueConstraint,
-)
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, Integer, LargeBinary, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from earmark.catalog.base import Base as Base
@@ -51,6 +42,16 @@ class Recording(Base):
     copy_of: Mapped[int | None] = mapped_column(ForeignKey("recording.id"), index=True)
     fingerprint: Mapped[bytes | None] = mapped_column(LargeBinary)  # (m,) uint32, little endian; see audio.fingerprint
     warning: Mapped[str | None]
+    added_at: Mapped[Time]
+
+
+class Duplicate(Base):
+    """A file with the very bytes of a recording, beside the recording's own, where it was last seen."""
+
+    __tablename__ = "duplicate"
+
+    uri: Mapped[str] = mapped_column(primary_key=True)
+    recording_id: Mapped[int] = mapped_column(ForeignKey("recording.id"), index=True)
     added_at: Mapped[Time]
 
 

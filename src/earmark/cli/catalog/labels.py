@@ -189,7 +189,10 @@ def _parts(skipped: int, unusable: int, unlabelled: int) -> list[tuple[int, str]
 def _show_counts(console: Console, found: Status) -> None:
     """The report's first lines: how much there is, and what of it is new."""
     since = found.since_last or {}
-    names = ("recordings", "quarantined", "clips", "labelled", "skipped", "done")
+    from earmark.catalog.status import COUNTS
+
+    rare = ("copies", "duplicates")
+    names = [name for name in COUNTS if name not in rare or getattr(found, name) or since.get(name)]
     counts = ", ".join(f"{_count(getattr(found, name), since.get(name))} {name}" for name in names)
     console.say(f"{f'task {found.task}: ' if found.task else ''}{counts}")
     if since:
