@@ -8,7 +8,7 @@ from queue_rows import add_person, add_recording, beyond, wrongs
 
 from earmark.catalog.current import ANSWERS, labels_of
 from earmark.catalog.database import Catalog
-from earmark.catalog.labelling import Answer, adjudicate, correct, skip, submit, undo, unusable
+from earmark.catalog.labelling import LONGEST_MS, Answer, adjudicate, correct, skip, submit, undo, unusable
 from earmark.catalog.queueing import expire, next_clips
 from earmark.catalog.tables import Annotation, TaskClip
 from earmark.catalog.tasks import TaskInfo, add_clips_to_task, new_task
@@ -218,12 +218,12 @@ def test_a_correction_replaces_ones_own_answer_and_keeps_the_old_row(catalog: Ca
     ann, bob = add_person(catalog, "ann"), add_person(catalog, "bob")
     held = next_clips(catalog, task.id, ann)[0]
     old = submit(catalog, held.token, YES)
-    new = correct(catalog, task.id, held.clip_id, ann, NO, client_key="c")
+    new = correct(catalog, task.id, held.clip_id, ann, NO, client_key="c", took_ms=2**40)
     assert correct(catalog, task.id, held.clip_id, ann, NO, client_key="c") == Answer(new.annotation_id, again=True)
     assert _said(catalog, task) == [(held.clip_id, ann, "label", "absent")]
     with catalog.read() as connection:
         row = connection.execute(sa.select(Annotation.__table__).where(Annotation.id == new.annotation_id)).one()
-    assert (row.origin, row.replaces) == ("correction", old.annotation_id)
+    assert (row.origin, row.replaces, row.took_ms) == ("correction", old.annotation_id, LONGEST_MS)
     with pytest.raises(NotFoundError, match=r"has no answer of yours to correct"):
         correct(catalog, task.id, held.clip_id, bob, NO)
     skipped = next_clips(catalog, task.id, ann)[0]

@@ -112,6 +112,10 @@ def unusable(
     return _answer(catalog, "unusable", token, {}, annotator_id, task, took_ms, client_key, now)
 
 
+def _bounded(took_ms: int | None) -> int | None:
+    return None if took_ms is None else max(0, min(int(took_ms), LONGEST_MS))
+
+
 def _answer(
     catalog: Catalog,
     kind: str,
@@ -124,7 +128,7 @@ def _answer(
     now: int | None,
 ) -> Answer:
     _check_key(client_key)
-    took = None if took_ms is None else max(0, min(int(took_ms), LONGEST_MS))
+    took = _bounded(took_ms)
     at = now_us() if now is None else now
     tries = 0
 
@@ -327,7 +331,7 @@ def correct(
         before = connection.execute(query.with_for_update(of=Answered)).one_or_none()
         if before is None:
             raise NotFoundError(f"clip {clip_id} of task {info.name!r} has no answer of yours to correct.")
-        row = Row(clip_id, annotator_id, "label", checked, at, took_ms, "correction", client_key)
+        row = Row(clip_id, annotator_id, "label", checked, at, _bounded(took_ms), "correction", client_key)
         annotation_id = insert_answer(connection, info, row, replaces=before.annotation_id)
         if before.kind == "skip":
             move(connection, info.id, clip_id, answers=1)
