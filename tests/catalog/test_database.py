@@ -11,16 +11,14 @@ import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from queue_rows import add_person, add_recording
+from queue_rows import add_person
 
 from earmark.catalog import database
 from earmark.catalog.agreeing import consensus
 from earmark.catalog.current import labels_of
 from earmark.catalog.database import Catalog, Workspace, open_engine, revisions
-from earmark.catalog.labelling import submit
-from earmark.catalog.queueing import next_clips
-from earmark.catalog.tables import Annotation, Annotator, Base, Tag
-from earmark.catalog.tasks import add_clips_to_task, find_task, new_task
+from earmark.catalog.tables import Annotator, Base, Tag
+from earmark.catalog.tasks import find_task
 from earmark.errors import BusyError, CatalogError, InputError
 
 
@@ -262,47 +260,6 @@ def test_work_that_met_another_is_done_again(postgresql_url: str, tmp_path: Path
     assert len(tries) >= 3  # one was broken off at least once, and on a slow machine perhaps again
     assert not any(thread.is_alive() for thread in threads)
     assert set(tries) == set(people)
-
-
-def test_a_backup_made_while_people_label_is_whole_and_usable(tmp_path: Path):
-    workspace = Workspace.init(tmp_path / "w")
-    with workspace.catalog() as catalog:
-        add_recording(catalog, "a", 200)
-        task = new_task(catalog, "sax", ["sax", "piano"])
-        add_clips_to_task(catalog, task.id)
-        who = add_person(catalog, "ann")
-        stop = threading.Event()
-
-        def label() -> None:
-            while not stop.is_set() and (held := next_clips(catalog, task.id, who)):
-                submit(catalog, held[0].token, {"sax": "absent", "piano": "absent"})
-
-        thread = threading.Thread(target=label)
-        thread.start()
-        copies = [tmp_path / f"copy{i}.db" for i in range(3)]
-        for copy in copies:
-            catalog.backup(copy)
-        stop.set()
-        thread.join()
-        with pytest.raises(CatalogError, match=r"copy0\.db exists: name another file"):
-            catalog.backup(copies[0])
-        with pytest.raises(CatalogError, match=r"cannot be written"):
-            catalog.backup(tmp_path / "no folder" / "copy.db")
-    for copy in copies:
-        with Workspace(tmp_path, f"sqlite:///{copy}").catalog() as opened, opened.read() as connection:
-            assert connection.exec_driver_sql("PRAGMA integrity_check").scalar() == "ok"
-            labels = connection.execute(sa.select(sa.func.count()).select_from(Annotation)).scalar()
-            values = connection.exec_driver_sql("SELECT count(*) FROM annotation_value").scalar()
-        assert values == 2 * labels
-    assert list(tmp_path.glob(".*partial*")) == []
-
-
-def test_a_backup_of_postgresql_names_the_command(postgresql_url: str, tmp_path: Path):
-    url = postgresql_url.replace("earmark@", "earmark:pass-word@")
-    with Workspace.init(tmp_path, url).catalog() as catalog:
-        with pytest.raises(CatalogError, match=r"pg_dump --format=custom --schema=earmark --file=.*x\.dump") as told:
-            catalog.backup(tmp_path / "x.dump")
-        assert "pass-word" not in str(told.value)
 
 
 def test_a_connection_that_the_server_closed_is_opened_anew(catalog: Catalog):

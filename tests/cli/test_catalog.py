@@ -39,6 +39,11 @@ def test_from_nothing_to_a_task_that_is_ordered_anew(earmark: Earmark, tmp_path:
     assert earmark("task", "refresh", "sax")["clips"] == 0
     assert earmark("backup", "copy.db")["bytes"] == (tmp_path / "copy.db").stat().st_size
     assert earmark("people", "log")["log"][0]["what"] == "backup written"
+    (tmp_path / "catalog.db").unlink()
+    earmark("init")
+    assert earmark("restore", "copy.db")["rows"] > 14  # clips and recordings among them
+    assert earmark("people", "log")["log"][0]["what"] == "catalog restored"
+    assert earmark("task", "list")["tasks"] == [listed]
 
 
 def test_adding_again_tells_what_was_moved_and_what_lies_there_twice(earmark: Earmark, tmp_path: Path) -> None:
@@ -51,6 +56,7 @@ def test_adding_again_tells_what_was_moved_and_what_lies_there_twice(earmark: Ea
     assert (added["recordings"], added["clips"], len(added["known"])) == ([], 0, 3)
     assert added["moved"] == [{"from": "songs/band0_song.wav", "to": "nadine.wav"}]
     assert added["same"] == [{"path": "songs/twice.wav", "uri": "songs/band1_song.wav"}]
+    assert (earmark("status")["recordings"], earmark("status")["duplicates"]) == (2, 1)
 
 
 def test_people_come_and_go(earmark: Earmark) -> None:

@@ -11,11 +11,10 @@ import json
 import os
 import secrets
 import selectors
-import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -171,37 +170,6 @@ class Catalog:
                 f"{self.name} is a database of something else (it holds a table {min(tables)!r}): name another one."
             )
 
-    def backup(self, target: Path) -> None:
-        """A consistent copy at `target`, made while others read and write; it appears when it is whole.
-
-        Raises:
-            CatalogError: `target` exists or cannot be written; on PostgreSQL, with the command to use instead.
-        """
-        if not self.is_sqlite:
-            url = self.engine.url.set(drivername="postgresql", password=None).render_as_string()
-            raise CatalogError(
-                "a PostgreSQL catalog is copied by PostgreSQL itself: "
-                f"pg_dump --format=custom --schema={SCHEMA} --file={target} '{url}'"
-            )
-        if target.exists():
-            raise CatalogError(f"{target} exists: name another file, a copy is never written over.")
-        partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
-        try:
-            with (
-                in_words(self.engine.url),
-                closing(self.engine.raw_connection()) as source,
-                closing(sqlite3.connect(partial)) as copy,
-            ):
-                assert isinstance(source.driver_connection, sqlite3.Connection)
-                source.driver_connection.backup(copy)  # in one step, so that no writer makes it begin again
-            with partial.open("rb") as file:
-                os.fsync(file.fileno())
-            partial.rename(target)
-        except (OSError, sqlite3.Error) as error:
-            raise CatalogError(f"{target} cannot be written ({error}): name a place with room for it.") from None
-        finally:
-            partial.unlink(missing_ok=True)
-
     def close(self) -> None:
         self.engine.dispose()
 
@@ -244,7 +212,7 @@ class Workspace:
             CatalogError: `root` cannot be written; the database is out of reach, newer, or not ours.
         """
         root = root.absolute()
-        workspace = Workspace(root, url or _file_url(root / _DATABASE))
+        workspace = Workspace(root, url or file_url(root / _DATABASE))
         try:
             for folder in (root, workspace.audio_dir, workspace.runs_dir):
                 folder.mkdir(parents=True, exist_ok=True)
@@ -282,7 +250,7 @@ class Workspace:
                 f"{found} keeps its catalog in another database: set EARMARK_DATABASE_URL to where it is, "
                 f"or put {_DATABASE} back."
             )
-        return Workspace(found, url or _file_url(found / _DATABASE))
+        return Workspace(found, url or file_url(found / _DATABASE))
 
     def catalog(self) -> Catalog:
         """The open catalog, its tables checked.
@@ -311,7 +279,8 @@ class Workspace:
         return self.root / uri
 
 
-def _file_url(path: Path) -> str:
+def file_url(path: Path) -> str:
+    """Of a SQLite file."""
     return sa.URL.create("sqlite", database=str(path)).render_as_string()
 
 

@@ -1,4 +1,4 @@
-"""`earmark catalog init` and `backup`."""
+"""`earmark catalog init`, `backup` and `restore`."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from earmark.cli.options import AsJson
 def register(catalog: typer.Typer) -> None:
     catalog.command("init")(init)
     catalog.command("backup")(backup)
+    catalog.command("restore")(restore)
 
 
 def init(
@@ -49,16 +50,38 @@ def backup(
     database: Database = None,
     as_json: AsJson = False,
 ) -> None:
-    """Copy the catalog, whole and consistent, while people go on labelling.
+    """Copy the catalog, whole and consistent, into a file, while people go on labelling.
 
-    A catalog in PostgreSQL is copied by PostgreSQL itself; the command to run is printed.
+    The file is a SQLite catalog, of a catalog in PostgreSQL too.
     """
     console = Console(as_json=as_json)
     with opened(workspace, database) as (_, catalog):
         from earmark.catalog.auditing import audit
+        from earmark.catalog.copying import back_up
 
-        catalog.backup(target.absolute())
+        back_up(catalog, target.absolute(), progress=console.progress())
         audit(catalog, None, "backup written", {"file": target.name})
     size = target.stat().st_size
     console.say(f"{target}: {size / 1e6:,.1f} MB")
     console.finish({"backup": str(target), "bytes": size}, next_step=None)
+
+
+def restore(
+    source: Path = typer.Argument(..., metavar="FILE", help="A file that `earmark catalog backup` wrote."),
+    workspace: In = None,
+    database: Database = None,
+    as_json: AsJson = False,
+) -> None:
+    """Put a copy into a catalog that holds nothing yet, in SQLite or PostgreSQL.
+
+    So a lost catalog comes back, and one that has outgrown its file moves to a server.
+    """
+    console = Console(as_json=as_json)
+    with opened(workspace, database) as (_, catalog):
+        from earmark.catalog.auditing import audit
+        from earmark.catalog.copying import restore as put_back
+
+        rows = put_back(catalog, source, progress=console.progress())
+        audit(catalog, None, "catalog restored", {"file": source.name})
+    console.say(f"{source}: {rows:,} rows put back")
+    console.finish({"restored": str(source), "rows": rows}, next_step="earmark catalog status")
