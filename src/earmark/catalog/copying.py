@@ -43,6 +43,8 @@ def back_up(catalog: Catalog, target: Path, *, progress: Progress | None = None)
             with Catalog(open_engine(file_url(partial))) as copy:
                 copy.upgrade()
                 _copy_rows(catalog, copy, progress or Quiet())
+        with closing(sqlite3.connect(partial)) as copied:
+            copied.execute("PRAGMA journal_mode=DELETE")  # one file, which nobody who reads it adds others to
         with partial.open("rb") as file:
             os.fsync(file.fileno())
         partial.rename(target)
