@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
+import sqlalchemy as sa
 from dispute import make_dispute
 from queue_rows import wrongs
 from web_labels import LABEL, Visiting
@@ -16,6 +17,7 @@ from earmark.catalog.labelling import submit
 from earmark.catalog.pages import disputes, labels_by_day, numbers_of
 from earmark.catalog.people import find_person, log
 from earmark.catalog.queueing import next_clips
+from earmark.catalog.tables import Duplicate
 from earmark.catalog.tasks import add_clips_to_task, get_task, new_task
 from earmark.catalog.trusting import set_trust
 
@@ -75,8 +77,12 @@ def test_an_admin_settles_a_dispute(visiting: Visiting, catalog: Catalog) -> Non
     assert "Nobody disagrees" in ada.look("/admin/tasks/two/disputes")
     assert log(catalog, 1)[0]["what"] == "clip settled"
     assert gold_of(catalog, "two").clips == 0
-    assert "two" in ada.look("/admin")
+    assert "two" in (page := ada.look("/admin"))
+    assert "duplicates" not in page
     assert "100 %" in ada.look("/admin/tasks/two")
+    with catalog.write() as connection:
+        connection.execute(sa.insert(Duplicate).values(uri="again.wav", recording_id=1, added_at=1))
+    assert re.search(r"<dt>duplicates</dt><dd>1\b", ada.look("/admin"))
 
 
 def test_what_is_settled_can_be_a_known_answer(visiting: Visiting, catalog: Catalog) -> None:
