@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from earmark.audio.read import read
-from earmark.bundle.export import TOLERANCE, disagreement, export_onnx
+from earmark.bundle.export import TOLERANCE, _write, disagreement, export_onnx, tagger_graph
 from earmark.errors import ExportError
 from earmark.features.spec import FeatureSpec
 from earmark.features.torch import LogMel
@@ -34,8 +34,8 @@ class TwiceAsLoud(nn.Module):
 class WronglyExported(LogMel):
     """Right in training, and 6 dB off in the form that is exported."""
 
-    def for_export(self, n_samples: int | None = None) -> nn.Module:
-        return TwiceAsLoud(super().for_export(n_samples))
+    def for_export(self, n_samples: int | None = None, *, precise: bool = False) -> nn.Module:
+        return TwiceAsLoud(super().for_export(n_samples, precise=precise))
 
 
 class OtherScale(nn.Module):
@@ -98,6 +98,28 @@ def test_an_embedding_that_logits_do_not_show_is_gated_whatever_its_scale(
     with pytest.raises(ExportError, match=r"differ in their embeddings by 0\.\d+ on 4 real clips, at most 0\.0001"):
         export_onnx(members, tmp_path / "model.onnx", clips)
     assert list(tmp_path.iterdir()) == []
+
+
+class FarBelow(nn.Module):
+    """A net that makes much of bands far below the loudest: how they change in time, a thousandfold."""
+
+    def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        bands = features[:, 0, -8:, ::5]
+        quiet = 1000.0 * (bands - bands.mean(dim=2, keepdim=True))
+        return quiet.flatten(1), features.mean(dim=3)[:, 0]
+
+
+def test_a_net_that_needs_it_gets_a_transform_in_float64(tmp_path: Path) -> None:
+    """A low note with little above it: what a float32 transform leaves of its upper bands is not what they were."""
+    spec = FeatureSpec(**FIELDS | {"n_fft": 1024}, db_ref="max")
+    seconds, rng = np.arange(8000) / 8000, np.random.default_rng(0)
+    notes = [np.sin(2 * np.pi * hz * seconds) + 3e-4 * rng.standard_normal(8000) for hz in (110.0, 220.0, 330.0)]
+    clips = np.stack(notes).astype(np.float32)
+    members = [(LogMel(spec), FarBelow())]
+    found = export_onnx(members, tmp_path / "model.onnx", clips)
+    assert found.accepted
+    _write(tagger_graph(members), tmp_path / "fast.onnx", torch.from_numpy(clips[:2]))
+    assert not disagreement(members, tmp_path / "fast.onnx", clips).accepted
 
 
 def test_numbers_that_are_not_finite_are_no_agreement(clips: np.ndarray, tmp_path: Path) -> None:

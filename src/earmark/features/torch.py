@@ -21,14 +21,16 @@ from earmark.features.spectrum import MelSpectrum
 from earmark.features.statistics import BandStatistics, StatisticsFitter
 
 
-class _InFloat32(nn.Module):
-    """A module whose buffers follow it to a device but never leave float32, whatever `.to(dtype)` or `.half()` says."""
+class _Constant(nn.Module):
+    """A module whose buffers follow it to a device but keep their type, whatever `.to(dtype)` or `.half()` says."""
 
-    def constant(self, name: str, values: npt.ArrayLike, *, saved: bool = False) -> None:
-        array = np.ascontiguousarray(np.asarray(values), dtype=np.float32)
+    def constant(
+        self, name: str, values: npt.ArrayLike, *, saved: bool = False, dtype: npt.DTypeLike = np.float32
+    ) -> None:
+        array = np.ascontiguousarray(np.asarray(values), dtype=dtype)
         self.register_buffer(name, torch.from_numpy(array.copy()), persistent=saved)
 
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> _InFloat32:
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> _Constant:
         def same_dtype(tensor: Tensor) -> Tensor:
             moved = fn(tensor)
             return moved if moved.dtype == tensor.dtype else tensor.to(moved.device)
@@ -37,7 +39,7 @@ class _InFloat32(nn.Module):
         return self
 
 
-class _Finish(_InFloat32):
+class _Finish(_Constant):
     """From scaled mel bands (b, n_mels, frames) to the picture (b, channels, bands, frames): deltas .. normalise."""
 
     mean: Tensor
@@ -86,8 +88,8 @@ class _Finish(_InFloat32):
         if kind == "band-statistics":
             return (x - self.mean).div_(self.std)
         if kind == "clip-z":
-            x = x - x.mean(dim=(2, 3), keepdim=True)
-            return x / (x * x).mean(dim=(2, 3), keepdim=True).sqrt().clamp_min(SMALLEST_RANGE)
+            x = x - _mean(x)
+            return x / _mean(x * x).sqrt().clamp_min(SMALLEST_RANGE)
         if kind in ("clip-minmax", "clip-minmax-symmetric"):
             low, high = x.amin(dim=(2, 3), keepdim=True), x.amax(dim=(2, 3), keepdim=True)
             unit = (x - low) / (high - low).clamp_min(SMALLEST_RANGE)
@@ -104,7 +106,7 @@ class _Finish(_InFloat32):
         return torch.cat([scaled[:, None], torch.cat([first, inner, last], dim=3)], dim=1)
 
 
-class LogMel(_InFloat32):
+class LogMel(_Constant):
     """Samples (b, n) at spec.sample_rate_hz to pictures (b, channels, bands, frames), float32.
 
     The same numbers as `earmark.features.reference.log_mel`. Any n that opens a frame will do. It computes in float32
@@ -188,12 +190,16 @@ class LogMel(_InFloat32):
             return None
         return BandStatistics(self.finish.mean.cpu().numpy(), self.finish.std.cpu().numpy())
 
-    def for_export(self, n_samples: int | None = None) -> nn.Module:
-        """The same numbers, for (b, n_samples) only (None: spec.n_samples), from ops that onnxruntime runs fast."""
-        return ExportableLogMel(self.spec, self.statistics, n_samples or self.spec.n_samples)
+    def for_export(self, n_samples: int | None = None, *, precise: bool = False) -> nn.Module:
+        """The same numbers, for (b, n_samples) only (None: spec.n_samples), from ops that onnxruntime runs fast.
+
+        `precise`: the transform in float64. In float32 bands far below a frame's loudest are off by thousandths of a
+        dB, which a net may make much of.
+        """
+        return ExportableLogMel(self.spec, self.statistics, n_samples or self.spec.n_samples, precise=precise)
 
 
-class ExportableLogMel(_InFloat32):
+class ExportableLogMel(_Constant):
     """LogMel without a Fourier op: frames by slices, the transform as two matrix products (see `dft.py`).
 
     The batch is dynamic, the length is fixed. Every op has an ONNX form that onnxruntime runs on all its providers.
@@ -204,7 +210,9 @@ class ExportableLogMel(_InFloat32):
     second: Tensor
     filters: Tensor
 
-    def __init__(self, spec: FeatureSpec, statistics: BandStatistics | None, n_samples: int) -> None:
+    def __init__(
+        self, spec: FeatureSpec, statistics: BandStatistics | None, n_samples: int, *, precise: bool = False
+    ) -> None:
         super().__init__()
         self.spec = spec
         self.frames = spec.n_frames(n_samples)
@@ -214,20 +222,22 @@ class ExportableLogMel(_InFloat32):
         dft = two_stage(spec.n_fft, lead, lead + spec.window_length)
         self.start, self.length, self.inner, self.groups = dft.start, dft.stop - dft.start, dft.inner, dft.groups
         window = mel.analysis_window(spec.window, spec.window_length, spec.n_fft)[dft.start : dft.stop]
-        self.constant("window", window.reshape(-1, dft.inner))
-        self.constant("first", dft.first)
-        self.constant("second", dft.second)
+        dtype = np.float64 if precise else np.float32
+        self.constant("window", window.reshape(-1, dft.inner), dtype=dtype)
+        self.constant("first", dft.first, dtype=dtype)
+        self.constant("second", dft.second, dtype=dtype)
         self.constant("filters", np.where(dft.kept, _filters(spec)[:, dft.bins], 0.0).T)
 
     def forward(self, samples: Tensor) -> Tensor:
         spec, inner, groups = self.spec, self.inner, self.groups
         framed = self._frames(_pad_ends(samples, spec)).reshape(-1, self.frames, self.length // inner, inner)
-        columns = torch.matmul(self.first, framed * self.window)  # (b, frames, 2 groups, inner)
+        framed = framed.to(self.window.dtype) * self.window
+        columns = torch.matmul(self.first, framed)  # (b, frames, 2 groups, inner)
         columns = columns.reshape(-1, self.frames, groups, 2 * inner).transpose(1, 2)
         parts = torch.matmul(columns, self.second)  # (b, groups, frames, 2 inner)
         parts = parts * parts
         power = parts[..., :inner] + parts[..., inner:]
-        power = power.transpose(1, 2).reshape(-1, self.frames, groups * inner)
+        power = power.transpose(1, 2).reshape(-1, self.frames, groups * inner).float()
         if spec.power == 1:
             power = power.sqrt()
         bands = torch.matmul(power, self.filters).transpose(1, 2)
@@ -245,6 +255,12 @@ class ExportableLogMel(_InFloat32):
         pieces = [rows[:, i : i + frames] for i in range(parts)]
         pieces[-1] = pieces[-1][:, :, : self.length - (parts - 1) * hop]
         return torch.cat(pieces, dim=2)
+
+
+def _mean(x: Tensor) -> Tensor:
+    """(b, c, bands, frames) to (b, c, 1, 1), one axis after the other: onnxruntime adds up a whole picture in one
+    float32, which would be off by 1e-4."""
+    return x.mean(dim=3, keepdim=True).mean(dim=2, keepdim=True)
 
 
 def _filters(spec: FeatureSpec) -> npt.NDArray[np.float64]:
