@@ -101,12 +101,10 @@ def test_an_embedding_that_logits_do_not_show_is_gated_whatever_its_scale(
 
 
 class FarBelow(nn.Module):
-    """A net that makes much of bands far below the loudest: how they change in time, a thousandfold."""
+    """A net that makes much of bands far below the loudest: within bounds, five times their change."""
 
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        bands = features[:, 0, -8:, ::5]
-        quiet = 1000.0 * (bands - bands.mean(dim=2, keepdim=True))
-        return quiet.flatten(1), features.mean(dim=3)[:, 0]
+        return torch.sin(5.0 * features[:, 0, -8:, ::5]).flatten(1), features.mean(dim=3)[:, 0]
 
 
 def test_a_net_that_needs_it_gets_a_transform_in_float64(tmp_path: Path) -> None:
@@ -128,3 +126,23 @@ def test_numbers_that_are_not_finite_are_no_agreement(clips: np.ndarray, tmp_pat
     broken = random_net()
     nn.init.constant_(broken.head.bias, float("nan"))  # type: ignore[union-attr, arg-type]
     assert astuple(disagreement([(LogMel(SPEC), broken)], tmp_path / "model.onnx", clips)) == (np.inf, np.inf)
+
+
+def test_a_large_logit_is_judged_by_its_size_and_a_small_one_by_its_neighbours(
+    clips: np.ndarray, tmp_path: Path
+) -> None:
+    net = random_net()
+    members = [(LogMel(SPEC), net)]
+    with torch.no_grad():
+        net.head.bias.copy_(torch.tensor([40.0, 0.0, 0.0]))  # type: ignore[union-attr, operator]
+    export_onnx(members, tmp_path / "model.onnx", clips)
+    for shift, accepted in (([0.0, 3e-3, 0.0], True), ([0.0, 5e-3, 0.0], False), ([3e-3, 0.0, 0.0], True)):
+        with torch.no_grad():
+            net.head.bias.copy_(torch.tensor([40.0, 0.0, 0.0]) + torch.tensor(shift))  # type: ignore[union-attr, operator]
+        assert disagreement(members, tmp_path / "model.onnx", clips).accepted is accepted
+    with torch.no_grad():
+        net.head.bias.zero_()  # type: ignore[union-attr, operator]
+    export_onnx(members, tmp_path / "model.onnx", clips)
+    with torch.no_grad():
+        net.head.bias.add_(3e-3)  # type: ignore[union-attr, operator]
+    assert not disagreement(members, tmp_path / "model.onnx", clips).accepted

@@ -37,7 +37,8 @@ class Disagreement:
     """How far onnxruntime is from the trained modules, at worst.
 
     Attributes:
-        logits: difference of a logit, absolute, or relative to the logit's size where that is above 1.
+        logits: difference of a logit, absolute, or relative to the largest of its clip where that is above 1: what
+            follows is decided by logits beside each other, and float32 rounds with the largest.
         embedding: length of a clip's difference, relative to the root mean square of the clips' lengths: an
             embedding's scale is the net's own, and refusal and drift measure distances in it.
     """
@@ -162,7 +163,7 @@ def disagreement(members: TrainedNets, path: Path, clips: npt.NDArray[np.float32
             batch = np.ascontiguousarray(clips[first : first + 16])
             logits, embedding = (output.numpy() for output in trained(torch.from_numpy(batch)))
             found = session.run(["logits", "embedding"], {"samples": batch})
-            error = np.abs(found[0] - logits) / np.maximum(1.0, np.abs(logits))
+            error = np.abs(found[0] - logits) / np.maximum(1.0, np.abs(logits).max(axis=1, keepdims=True))
             if not (np.isfinite(error).all() and np.isfinite(found[1] - embedding).all()):
                 return Disagreement(np.inf, np.inf)
             off = max(off, float(error.max()))
