@@ -42,8 +42,9 @@ docs: $(DEV) ## Build the documentation into site/; a broken link or a missing p
 docs-serve: $(DEV) ## The documentation at http://127.0.0.1:8000, rebuilt as you write.
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs serve
 
-pictures: $(DEV) ## Redraw the pictures of README.md and docs/, and the page of recipe fields.
+pictures: $(DEV) ## Redraw the pictures of README.md and docs/, and the pages of recipe fields and accuracy.
 	$(BIN)/python scripts/write_recipe_fields.py
+	$(BIN)/python scripts/write_accuracy.py
 	$(BIN)/python scripts/draw_architecture.py
 	$(BIN)/python scripts/draw_readme_picture.py
 

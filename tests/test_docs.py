@@ -197,6 +197,12 @@ def test_every_field_of_a_recipe_is_told_as_the_code_tells_it() -> None:
     assert kept == script["page"](), "run scripts/write_recipe_fields.py and commit what it writes"
 
 
+def test_the_accuracies_that_are_told_are_those_that_were_measured() -> None:
+    script = runpy.run_path(str(ROOT / "scripts" / "write_accuracy.py"))
+    kept = (DOCS / "accuracy.md").read_text(encoding="utf-8")
+    assert kept == script["page"](), "run scripts/write_accuracy.py and commit what it writes"
+
+
 def _formats() -> list[str]:
     """Whatever is read or written in a format of its own: layouts, label formats, the model folder."""
     import earmark.formats
