@@ -22,11 +22,12 @@ RECIPES = {
 }
 HEAD = """# How good it is
 
-Cross-validated accuracy on real sets, each recipe at its defaults: no clip, recording, speaker or copy of what is judged
-was heard in training, nothing was chosen by it, and each net is judged as the model file that Earmark writes. In
-brackets the 95 % interval over groups (recordings or speakers, whichever must not be split): sets of some hundred clips
-leave it wide, and two trainings of the same recipe differ by a point or two. The settings of `small-cnn` were chosen with
-these sets in view: on sounds of your own expect a little less, and believe the report of your own training.
+Cross-validated accuracy on real sets, each recipe at its defaults: no clip, recording, speaker or copy of what is
+judged was heard in training, no epoch or threshold was chosen by it, and each net is judged as the model file that
+Earmark writes. In brackets the 95 % interval over groups (recordings or speakers, whichever must not be split): sets of
+some hundred clips leave it wide, and two trainings of the same recipe differ by a point or two. The settings of
+`small-cnn` were chosen with these sets in view: on sounds of your own expect a little less, and believe the report of
+your own training.
 
 """
 TAIL = """
@@ -34,8 +35,8 @@ The two published recipes hear as many hours of sound as fit into the same six m
 They were made for one set each, and keep to the letter what they had: `drone-car-speech` learns 2 s at 16 kHz with
 23,000 weights, the genre classifier 3 s at 44.1 kHz.
 
-`make bench-accuracy` gets the figures again, within hours. This page is written by `scripts/write_accuracy.py` from what
-it keeps in `benchmarks/results/accuracy.json`, where each fold is, too.
+`make bench-accuracy` gets the figures again, within hours. This page is written by `scripts/write_accuracy.py` from
+what it keeps in `benchmarks/results/accuracy.json`, where each fold is, too.
 """
 
 
@@ -47,7 +48,8 @@ def cell(found: dict[str, Any] | None) -> str:
 
 
 def page() -> str:
-    table = json.loads((ROOT / "benchmarks" / "results" / "accuracy.json").read_text(encoding="utf-8"))["extra"]["table"]
+    kept = (ROOT / "benchmarks" / "results" / "accuracy.json").read_text(encoding="utf-8")
+    table = json.loads(kept)["extra"]["table"]
     lines = [f"| set | {' | '.join(RECIPES.values())} |", "| --- " * (1 + len(RECIPES)) + "|"]
     for name, what in SETS.items():
         row = [cell(table.get(name, {}).get(recipe)) for recipe in RECIPES]
