@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import threading
 
@@ -68,6 +69,10 @@ def test_threads_at_once_never_pass_the_overlap_and_leave_no_clip_out(catalog: C
         assert beyond(connection, task) == set()
 
 
+NUMBERS = itertools.count()
+"""Of tasks: a name that a machine before had is refused, and addresses of objects come again."""
+
+
 class QueueMachine(RuleBasedStateMachine):
     """Any order of what three people and an admin can do; the laws are reckoned anew after each step."""
 
@@ -78,7 +83,7 @@ class QueueMachine(RuleBasedStateMachine):
     @initialize(overlap=st.integers(1, 3), policy=st.sampled_from(["random", "balanced", "disagreement"]))
     def begin(self, overlap: int, policy: str) -> None:
         self.now = 0
-        self.task = new_task(self.catalog, f"t{id(self)}", ["x", "y"], overlap=overlap, policy=policy, lease_s=10)
+        self.task = new_task(self.catalog, f"t{next(NUMBERS)}", ["x", "y"], overlap=overlap, policy=policy, lease_s=10)
         add_clips_to_task(self.catalog, self.task.id, self.clips)
         self.answered: dict[int, set[int]] = {who: set() for who in self.people}
         self.by_token: dict[str, tuple[int, int]] = {}
